@@ -1,0 +1,113 @@
+"""What we tell hooks: the kinds of events, their ids and their bodies.
+
+Thin: URIs, hashes and dispositions, no bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from service import clock
+from service.hooks import matches
+from service.prediction import Disposition, Stage
+from service.signing import event_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from service.hooks import Hook
+    from service.prediction import Ref
+
+
+class Kind(StrEnum):
+    COMPLETED = "prediction.completed"
+    FAILED = "prediction.failed"
+    EXPIRED = "prediction.expired"
+    DEAD = "prediction.dead"
+    HELD = "output.held"
+    RELEASED = "output.released"
+    REJECTED = "output.rejected"
+    PING = "hook.ping"
+
+
+OF_STAGE = {
+    Stage.DONE: Kind.COMPLETED,
+    Stage.FAILED: Kind.FAILED,
+    Stage.EXPIRED: Kind.EXPIRED,
+    Stage.DEAD: Kind.DEAD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event and the names of the hooks that want it; its bytes are fixed here, for every attempt."""
+
+    id: str
+    kind: Kind
+    body: str
+    hooks: tuple[str, ...]
+
+    def deliveries(self) -> list[dict[str, str]]:
+        return [{"id": delivery_id(self.id, name), "hook": name} for name in self.hooks]
+
+
+def delivery_id(event: str, hook: str) -> str:
+    """A function of both, so that committing the same event twice makes one delivery."""
+    return "dlv_" + hashlib.sha256(f"{event} {hook}".encode()).hexdigest()[:32]
+
+
+def of_prediction(
+    ref: Ref,
+    generation: int,
+    prediction: Mapping[str, Any],
+    hooks: Iterable[Hook],
+    at: float,
+) -> list[Event]:
+    """Those of a terminal prediction (its public object): `prediction.*`, and `output.held` for each held.
+
+    `generation` counts the completions that superseded one another: the occasion of an event.
+    """
+    hooks = tuple(hooks)
+
+    def event(kind: Kind, occasion: str, outputs: Sequence[Mapping[str, Any]]) -> Event:
+        wanted = tuple(hook.name for hook in hooks if matches(hook, kind, prediction["model"]))
+        id_ = event_id(ref.source, ref.id, kind, occasion)
+        return Event(id_, kind, _body(kind, prediction, outputs, at), wanted)
+
+    outputs = [output for output in prediction["outputs"] if output["disposition"] != Disposition.SKIPPED]
+    held = [output for output in outputs if output["disposition"] == Disposition.HELD]
+    return [
+        event(OF_STAGE[Stage(prediction["stage"])], str(generation), outputs),
+        *(event(Kind.HELD, f"{generation}/{output['index']}", [output]) for output in held),
+    ]
+
+
+def _body(kind: Kind, prediction: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], at: float) -> str:
+    data = {name: prediction[name] for name in _CARRIED} | {"outputs": [_thin(output) for output in outputs]}
+    said = {"type": kind, "timestamp": clock.rfc3339(at), "data": data}
+    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+
+
+_CARRIED = (
+    "id",
+    "source",
+    "model",
+    "status",
+    "stage",
+    "reason",
+    "received_via",
+    "created_at",
+    "finished_at",
+    "metadata",
+)
+
+
+def _thin(output: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing in an event leads to a file that a person has not cleared."""
+    handed_on = output["disposition"] in (Disposition.STORED, Disposition.RELEASED)
+    hidden = {} if handed_on else {"uri": None, "sha256": None}
+    return dict(output) | hidden

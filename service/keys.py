@@ -1,0 +1,68 @@
+"""The Redis layout: every key of ours is spelled here, and nowhere else.
+
+| Key                      | Type   | Lives                   | Written by           | Read by           |
+|--------------------------|--------|-------------------------|----------------------|-------------------|
+| prediction:<source>:<id> | hash   | RETENTION once terminal | accept, commit       | workers, API, CLI |
+| timeline:<source>:<id>   | list   | with its prediction     | every script         | show, API         |
+| events:<source>:<id>     | hash   | with its prediction     | commit               | deliver           |
+| outbox:<source>:<id>     | set    | with its prediction     | commit               | show, replay      |
+| stage:<stage>            | zset   | for ever, trimmed       | every move           | lists, counts     |
+| index                    | zset   | for ever, trimmed       | accept               | lists             |
+| expiry                   | zset   | for ever, trimmed       | commit               | trim              |
+| due:work                 | zset   | for ever                | accept, lease, …     | sweeper           |
+| due:poll                 | zset   | for ever                | accept, sweeper      | sweeper           |
+| delivery:<delivery id>   | hash   | RETENTION once ended    | commit, deliver      | deliver, API      |
+| deliveries               | zset   | for ever, trimmed       | commit               | lists             |
+| deliveries:waiting       | zset   | for ever                | deliver              | sweeper           |
+| deliveries:active        | zset   | for ever                | commit, deliver      | sweeper, counts   |
+| deliveries:parked:<hook> | set    | for ever                | deliver (hook off)   | enable            |
+| hook:<name>              | hash   | for ever                | deliver, enable      | deliver, hooks    |
+| intent:<key>             | string | 24 h                    | submit               | submit, reconcile |
+| intents:open             | zset   | for ever, trimmed       | submit               | reconcile         |
+| role:<role>:<instance>   | hash   | 15 s, renewed           | every role           | status, doctor    |
+| sweeper                  | string | 10 s, renewed           | sweeper              | sweeper           |
+| aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
+| tally                    | hash   | for ever                | every script         | status, demo      |
+| sequence                 | string | for ever                | accept, commit, jobs | every script      |
+| probe                    | string | 60 s                    | readiness            | nobody            |
+
+All start with `catchlight:`. Scores are seconds since the epoch, except in `index`, `stage:*` and
+`deliveries`, where a score is a sequence number: unique, so a page's cursor is exact. `events` holds the
+body of each event under its id. RETENTION is a day longer as a key's TTL, so that `trim` always comes first
+and takes the entries of every list with it. RQ's own keys keep RQ's prefix.
+"""
+
+from __future__ import annotations
+
+PREFIX = "catchlight:"
+
+PREDICTION = PREFIX + "prediction:"
+TIMELINE = PREFIX + "timeline:"
+EVENTS = PREFIX + "events:"
+OUTBOX = PREFIX + "outbox:"
+STAGE = PREFIX + "stage:"
+INDEX = PREFIX + "index"
+EXPIRY = PREFIX + "expiry"
+DUE_WORK = PREFIX + "due:work"
+DUE_POLL = PREFIX + "due:poll"
+DELIVERY = PREFIX + "delivery:"
+DELIVERIES = PREFIX + "deliveries"
+DELIVERIES_WAITING = PREFIX + "deliveries:waiting"
+DELIVERIES_ACTIVE = PREFIX + "deliveries:active"
+DELIVERIES_PARKED = PREFIX + "deliveries:parked:"
+HOOK = PREFIX + "hook:"
+INTENT = PREFIX + "intent:"
+INTENTS_OPEN = PREFIX + "intents:open"
+ROLE = PREFIX + "role:"
+SWEEPER = PREFIX + "sweeper"
+ASIDE = PREFIX + "aside"
+TALLY = PREFIX + "tally"
+SEQUENCE = PREFIX + "sequence"
+PROBE = PREFIX + "probe"
+"""Written by readiness checks to see that Redis takes a write."""
+
+
+def lua() -> str:
+    """The same names as a Lua table `K`, put in front of every script."""
+    names = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str)}
+    return "local K = {" + ", ".join(f'{name} = "{value}"' for name, value in sorted(names.items())) + "}\n"

@@ -1,0 +1,94 @@
+"""Logs: structlog on stderr, for people on a terminal, JSON elsewhere; one line stays one line, and short."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Literal
+
+import structlog
+
+NOISY = ("httpx", "httpcore", "asyncio", "aiohttp.access", "uvicorn.access")
+VALUE_MOST = 200
+"""Characters of a value."""
+_MOST = {"event": 1000, "exception": 20_000}
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/@\"'<>\\]+@")
+_QUERY = re.compile(r"(\w://[^\s?\"'<>\\]+\?)[^\s\"'<>\\]+")
+
+
+def configure(level: str, format_: Literal["auto", "console", "json"]) -> None:
+    """Once per process. Libraries' own log records take the same way out."""
+    to_people = format_ == "console" or (format_ == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if to_people else "iso", utc=not to_people),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                tidy,
+                _renderer(to_people=to_people),
+            ],
+            foreign_pre_chain=shared,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # RQ logs every exception that its registry keeps, and that we have logged already.
+    logging.getLogger("rq.worker").setLevel(logging.CRITICAL)
+
+
+def _renderer(*, to_people: bool) -> structlog.typing.Processor:
+    if not to_people:
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        pad_event_to=24,
+        # Its default shows the values of local variables, and secrets are among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
+def tidy(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A stranger's text becomes short and printable, and URLs lose their credentials and queries."""
+    return {name: _tidied(name, value) for name, value in event.items()}
+
+
+def _tidied(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
+    most = _MOST.get(name, VALUE_MOST)
+    whole = value if isinstance(value, str) else str(value)
+    # Cut before and after: what is dropped need not be searched, and a search is slower the longer its text.
+    text = whole[: 2 * most]
+    if "://" in text:
+        text = _QUERY.sub(r"\1…", _CREDENTIALS.sub("…@", text))
+    if len(text) > most or len(whole) > 2 * most:
+        text = text[:most] + "…"
+    if name == "exception" or text.isprintable():
+        return text
+    return "".join(map(_printable, text.rstrip("\n")))
+
+
+def _printable(letter: str) -> str:
+    return letter if letter.isprintable() else repr(letter)[1:-1]

@@ -1,0 +1,118 @@
+"""Where settings come from: the environment over the file over the defaults, each value with its spelling."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from service.hooks import Hook
+from service.moderation import Override
+from service.settings.model import TABLES, UNPREFIXED, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_PREFIX = "CATCHLIGHT_"
+_CONFIG = "CATCHLIGHT_CONFIG"
+_FILE = Path("catchlight.toml")
+_VARIABLES = {_PREFIX + name.upper(): name for name in Settings.model_fields if name not in TABLES}
+_NAMES = list(Settings.model_fields)
+_KEYS = {
+    "hooks": [str(field.validation_alias or name) for name, field in Hook.model_fields.items()],
+    "moderation": [field.name for field in fields(Override)],
+}
+
+
+class Found(NamedTuple):
+    value: Any
+    spelled: str
+    """As its writer wrote it: `CATCHLIGHT_LEASE`, `lease in catchlight.toml`."""
+    origin: str
+
+
+class Reading(NamedTuple):
+    found: dict[str, Found]
+    problems: list[str]
+
+
+def read_environment(environ: Mapping[str, str]) -> Reading:
+    found = {}
+    for name in UNPREFIXED:
+        # Unlike our own variables these may be set for others, and empty means unset there (https://no-color.org).
+        if text := environ.get(name.upper(), "").strip():
+            value = True if name == "no_color" else text
+            found[name] = Found(value, name.upper(), f"environment {name.upper()}")
+    ours = [variable for variable in environ if variable.startswith(_PREFIX) and variable != _CONFIG]
+    for variable in ours:
+        if variable in _VARIABLES:
+            found[_VARIABLES[variable]] = Found(
+                environ[variable].strip(), variable, f"environment {variable}"
+            )
+    return Reading(found, [_unknown_variable(variable) for variable in ours if variable not in _VARIABLES])
+
+
+def _unknown_variable(variable: str) -> str:
+    if (table := variable.removeprefix(_PREFIX).lower()) in TABLES:
+        return f"{variable}: belongs in the file, as [[{table}]]"
+    return f"{variable}: is unknown; the nearest right one is {_nearest(variable, [*_VARIABLES, _CONFIG])}"
+
+
+def read_file(environ: Mapping[str, str], config: Path | None) -> Reading:
+    path = config or Path(environ.get(_CONFIG, _FILE))
+    asked_for = config is not None or _CONFIG in environ
+    if not asked_for and not path.exists():
+        return Reading({}, [])
+    spelled = f"{_CONFIG}={path}" if config is None and asked_for else str(path)
+    try:
+        values = tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        return Reading({}, [f"{spelled}: cannot be read ({error.strerror}); give the path of a TOML file"])
+    except ValueError as error:
+        return Reading({}, [f"{spelled}: is not valid TOML: {error}"])
+    return _checked(values, str(path))
+
+
+def _checked(values: dict[str, Any], file: str) -> Reading:
+    found: dict[str, Found] = {}
+    problems = []
+    for key, value in values.items():
+        if key not in Settings.model_fields:
+            problems.append(f"{key} in {file}: is unknown; the nearest right one is {_nearest(key, _NAMES)}")
+        elif key not in TABLES:
+            found[key] = Found(value, f"{key} in {file}", file)
+        elif not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            problems.append(f"{key} in {file}: must be written as [[{key}]] tables")
+        else:
+            known = [{k: v for k, v in entry.items() if k in _KEYS[key]} for entry in value]
+            found[key] = Found(known, f"{key} in {file}", file)
+            problems += _strangers(key, value, file)
+    return Reading(found, problems)
+
+
+def _strangers(table: str, entries: list[dict[str, Any]], file: str) -> list[str]:
+    return [
+        f"{key} of {entry_label(table, entries, number)} in {file}: is unknown; "
+        f"the nearest right one is {_nearest(key, _KEYS[table])}"
+        for number, entry in enumerate(entries)
+        for key in entry
+        if key not in _KEYS[table]
+    ]
+
+
+def entry_label(table: str, entries: list[dict[str, Any]], number: int) -> str:
+    """`[[hooks]] "crm"`, or its number from 1 when it has no name."""
+    name = entries[number].get("name" if table == "hooks" else "model")
+    return f'[[{table}]] "{name}"' if isinstance(name, str) else f"[[{table}]] {number + 1}"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """However far off the word is, some name is nearest to it."""
+    candidates = {_bare(name): name for name in known}
+    return candidates[get_close_matches(_bare(word), candidates, n=1, cutoff=0)[0]]
+
+
+def _bare(name: str) -> str:
+    return name.lower().removeprefix(_PREFIX.lower())
