@@ -1,0 +1,11 @@
+"""WaveSpeedAI: the one place that speaks its API, its callbacks and its signatures."""
+
+from service.wavespeed.client import Client, open_http
+from service.wavespeed.inputs import validate
+from service.wavespeed.parse import parse, report
+from service.wavespeed.signature import Verified, verify
+
+SOURCE = "wavespeed"
+"""The source of an account whose name nobody chose."""
+
+__all__ = ["SOURCE", "Client", "Verified", "open_http", "parse", "report", "validate", "verify"]
