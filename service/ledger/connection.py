@@ -1,0 +1,60 @@
+"""The way to Redis: one client per process, short deadlines, and one place that translates its errors."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from redis import asyncio as redis_async
+from redis import exceptions as redis_errors
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from service.errors import ConfigError, LedgerDown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A receiver must answer 503 within two seconds of Redis going away, whatever way it went.
+CONNECT_TIMEOUT = 0.8
+ANSWER_TIMEOUT = 1.2
+
+_CANNOT_NOW = re.compile(r"\b(OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|BUSY|CLUSTERDOWN)\b")
+# Of these the library cuts the word off the message.
+_KNOWN_CANNOT = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError, redis_errors.ClusterDownError)
+
+Redis = redis_async.Redis
+
+
+def connect(url: str, *, connections: int = 16) -> Redis:
+    """A client that connects at its first command. Raises ConfigError for an address that is not one."""
+    try:
+        pool = redis_async.BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=ANSWER_TIMEOUT,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=ANSWER_TIMEOUT,
+            # One more try finds a server that restarted since the connection was made. Not after a time-out:
+            # the first command may still be running.
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
+        )
+    except ValueError as error:
+        raise ConfigError(f"CATCHLIGHT_REDIS_URL: {error}. Use redis://host:port/0 or rediss://…") from error
+    return redis_async.Redis.from_pool(pool)
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Redis away, full, read-only or slow becomes LedgerDown; a wrong command of ours stays a bug."""
+    try:
+        yield
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
+        raise LedgerDown(f"Redis does not answer: {error}", retry_after=1) from error
+    except redis_errors.ResponseError as error:
+        # Anywhere in the message: a script's error quotes the one that stopped it.
+        if isinstance(error, _KNOWN_CANNOT) or _CANNOT_NOW.search(str(error)):
+            raise LedgerDown(f"Redis cannot take it: {error}", retry_after=2) from error
+        raise

@@ -1,0 +1,136 @@
+-- Accept a batch of arrivals: deduplicate, write the record, set when it is due, push the RQ job, in one step.
+-- ARGV[3] is the number of arrivals; then for each its source:id and FIELDS, as `Arrival.encoded` writes them.
+-- Returns one outcome per arrival: new | advanced | known | stale, or 'refused: ' and why it cannot be written.
+
+-- Letters that only a newer version knows count as the strictest.
+local RANK = {c = 1, u = 2, f = 3}
+
+local function stricter(held, said)
+  local merged, changed = {}, false
+  for i = 1, #held do
+    local a, b = string.sub(held, i, i), string.sub(said, i, i)
+    local tighter = b ~= '' and (RANK[b] or 3) > (RANK[a] or 3)
+    merged[i] = tighter and b or a
+    changed = changed or tighter
+  end
+  return table.concat(merged), changed
+end
+
+local function create(ref, stage, item)
+  local source, id = split(ref)
+  local sequence = redis.call('INCR', K.SEQUENCE)
+  if redis.call('ZREM', K.EXPIRY, ref) == 1 then
+    -- Its record aged away before it was trimmed; only its places in the lists were left.
+    for terminal in pairs(TERMINAL) do redis.call('ZREM', K.STAGE .. terminal, ref) end
+  end
+  redis.call('HSET', K.PREDICTION .. ref, 'source', source, 'id', id, 'stage', stage, 'sequence', sequence,
+    'known_at', instant(NOW), 'model', item.model, 'metadata', item.metadata, 'created_at', item.created_at,
+    'status', item.status, 'attempts', 0, 'token', 0, 'polls', 0)
+  redis.call('ZADD', K.STAGE .. stage, sequence, ref)
+  redis.call('ZADD', K.INDEX, sequence, ref)
+end
+
+local function update(ref, item, names)
+  for _, name in ipairs(names) do
+    if item[name] ~= '' then redis.call('HSET', K.PREDICTION .. ref, name, item[name]) end
+  end
+end
+
+local function complete(ref, item)
+  local key = K.PREDICTION .. ref
+  redis.call('HSET', key, 'verdict', item.verdict, 'status', item.status, 'said_reason', item.reason,
+    'via', item.via, 'received_at', instant(NOW), 'nsfw', item.nsfw, 'payload', item.payload,
+    'digest', item.digest, 'said_error', item.error)
+  redis.call('HSETNX', key, 'day', item.day)
+  redis.call('HINCRBY', key, 'generation', 1)
+  count('via_' .. item.via)
+end
+
+local function await(ref, item, existing)
+  local due = instant(NOW + tonumber(item.due_in))
+  if not existing.stage then
+    create(ref, 'awaited', item)
+    redis.call('ZADD', K.DUE_POLL, due, ref)
+    return 'new'
+  end
+  if existing.stage == 'awaited' then
+    redis.call('ZADD', K.DUE_POLL, 'LT', due, ref)
+    update(ref, item, {'status', 'model'})
+  end
+  update(ref, item, {'metadata'})
+  return 'known'
+end
+
+-- Does a stored file have to move? A dead one can have some from its earlier rounds.
+local function has_stored(ref, stage)
+  local outputs = redis.call('HGET', K.PREDICTION .. ref, 'outputs') or ''
+  return stage == 'done' or (stage == 'dead' and string.find(outputs, '"disposition":"stored"', 1, true) ~= nil)
+end
+
+local function repeated(ref, item, existing)
+  if existing.verdict ~= item.verdict or existing.status ~= item.status then
+    note(ref, 'contradicted', existing.status .. ' stands, ' .. item.via .. ' said ' .. item.status)
+  elseif existing.digest ~= item.digest then
+    note(ref, 'contradicted', 'first outputs stand, ' .. item.via .. ' said others')
+  end
+  if existing.verdict ~= item.verdict then return 'known' end
+  count('duplicates')
+  local merged, changed = stricter(existing.nsfw, item.nsfw)
+  if not changed then return 'known' end
+  redis.call('HSET', K.PREDICTION .. ref, 'nsfw', merged)
+  note(ref, 'judged', 'a duplicate was stricter: ' .. merged)
+  -- Who is at work on it judged by the old flags; what is only queued will be judged by the new ones.
+  if existing.stage == 'working' or has_stored(ref, existing.stage) then
+    back_to_work(ref, existing.stage)
+    return 'advanced'
+  end
+  return 'known'
+end
+
+local function first_or_better(ref, item, existing)
+  if not existing.stage then
+    create(ref, 'accepted', item)
+    complete(ref, item)
+    ring_process(ref)
+    return 'new'
+  end
+  complete(ref, item)
+  update(ref, item, {'model', 'created_at', 'metadata'})
+  redis.call('HDEL', K.PREDICTION .. ref, 'outputs', 'crashes', 'crashes_alone', 'redeliver')
+  back_to_work(ref, existing.stage)
+  return 'advanced'
+end
+
+local function accept(ref, item)
+  local reply = redis.call('HMGET', K.PREDICTION .. ref, 'stage', 'verdict', 'status', 'digest', 'nsfw')
+  local existing =
+    {stage = reply[1], verdict = reply[2], status = reply[3] or '', digest = reply[4], nsfw = reply[5] or ''}
+  local ended = item.verdict ~= '' and item.verdict ~= 'pending'
+  local outcome
+  if not ended then
+    outcome = await(ref, item, existing)
+  elseif existing.verdict and not (existing.verdict == 'failed' and item.verdict == 'completed' and item.nsfw ~= '')
+  then
+    outcome = repeated(ref, item, existing)
+  else
+    -- The first completion, or a genuine completion after a failure: paid work is never dropped.
+    outcome = first_or_better(ref, item, existing)
+  end
+  if not (item.step == 'polled' and outcome == 'known') then note(ref, item.step, item.detail) end
+  if ended and outcome ~= 'known' then note(ref, 'accepted', item.status) end
+  return item.stale == '1' and 'stale' or outcome
+end
+
+local FIELDS = {'verdict', 'status', 'reason', 'model', 'created_at', 'nsfw', 'via', 'payload', 'metadata', 'day',
+  'error', 'digest', 'due_in', 'step', 'detail', 'stale'}
+local outcomes = {}
+local at = 4
+for n = 1, tonumber(ARGV[3]) do
+  local item = {}
+  for f, name in ipairs(FIELDS) do item[name] = ARGV[at + f] end
+  local fine, outcome = pcall(accept, ARGV[at], item)
+  -- One corrupt record is no reason to refuse the others of the batch.
+  outcomes[n] = fine and outcome or 'refused: ' .. why(outcome)
+  at = at + 1 + #FIELDS
+end
+return outcomes

@@ -1,0 +1,55 @@
+-- Leave a stage, compare-and-set on (stage, token); with it go the outputs, the timeline and the outbox.
+-- ARGV[3] source:id, [4] stage left, [5] token or '' (awaited has none), [6] stage entered, [7] JSON of the rest:
+--   fields   {name: text}            written to the record
+--   notes    [[step, detail, seconds ago]]  added to the timeline
+--   events   [{id, kind, body, deliveries: [{id, hook}]}]
+--   due_in   seconds until the next attempt; 0 rings at once     (accepted only)
+--   retention seconds                                            (terminal only)
+-- Returns 1, or 0 when the compare failed: someone else moved it, and this commit changed nothing.
+local ref, from, token, to = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local what = cjson.decode(ARGV[7])
+local key = K.PREDICTION .. ref
+local held = redis.call('HMGET', key, 'stage', 'token', 'redeliver')
+if held[1] ~= from or (token ~= '' and held[2] ~= token) then return 0 end
+
+-- An event that was sent before is sent again only by a replay.
+local function send(event)
+  if redis.call('HSETNX', K.EVENTS .. ref, event.id, event.body) == 1 then
+    note(ref, 'event', event.kind)
+    count('events')
+  elseif held[3] then
+    redis.call('HSET', K.EVENTS .. ref, event.id, event.body)
+  else
+    return
+  end
+  for _, delivery in ipairs(event.deliveries) do
+    if redis.call('EXISTS', K.DELIVERY .. delivery.id) == 0 then
+      local sequence = redis.call('INCR', K.SEQUENCE)
+      redis.call('HSET', K.DELIVERY .. delivery.id, 'id', delivery.id, 'event_id', event.id, 'event', event.kind,
+        'ref', ref, 'hook', delivery.hook, 'created_at', instant(NOW), 'sequence', sequence)
+      redis.call('ZADD', K.DELIVERIES, sequence, delivery.id)
+      redis.call('SADD', K.OUTBOX .. ref, delivery.id)
+    end
+    deliver_anew(delivery.id)
+  end
+end
+
+for name, value in pairs(what.fields) do redis.call('HSET', key, name, value) end
+redis.call('HDEL', key, 'lease_until')
+move(ref, from, to)
+for _, line in ipairs(what.notes) do note(ref, line[1], line[2], NOW - line[3]) end
+if TERMINAL[to] then
+  redis.call('HSET', key, 'finished_at', instant(NOW))
+  redis.call('ZREM', K.DUE_WORK, ref)
+  redis.call('ZREM', K.DUE_POLL, ref)
+  note(ref, 'committed', to)
+  for _, event in ipairs(what.events) do send(event) end
+  redis.call('HDEL', key, 'redeliver', 'crashes', 'crashes_alone')
+  age(ref, what.retention)
+  count('stage_' .. to)
+elseif what.due_in > 0 then
+  redis.call('ZADD', K.DUE_WORK, instant(NOW + what.due_in), ref)
+else
+  ring_process(ref)
+end
+return 1

@@ -1,0 +1,157 @@
+-- In front of every script: the clock, and the few moves that all of them are made of.
+-- ARGV[1] is a virtual now in seconds (tests) or '' for the server's own clock: one clock for all processes.
+-- ARGV[2] is the caller's now as RFC 3339; only RQ's job hashes show it, for `rq info`.
+
+local function clock()
+  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + math.floor(tonumber(t[2]) / 1000) / 1000
+end
+local NOW = clock()
+local NOW_ISO = ARGV[2]
+
+-- A job waiting in the queue is looked after this often, in seconds: was it lost? In a long queue less often, by a
+-- second for so many jobs: looking must not outrun working.
+local GUARD, GUARD_JOBS = 5, 500
+
+local TERMINAL = {done = true, failed = true, expired = true, dead = true}
+-- What lives and ages with a prediction.
+local OF_PREDICTION = {K.PREDICTION, K.TIMELINE, K.OUTBOX, K.EVENTS}
+
+local DETAIL_MOST, LINES_MOST = 500, 400
+
+local function instant(seconds) return string.format('%.3f', seconds) end
+
+local function split(ref)
+  local colon = string.find(ref, ':', 1, true)
+  return string.sub(ref, 1, colon - 1), string.sub(ref, colon + 1)
+end
+
+local function note(ref, step, detail, at)
+  detail = detail or ''
+  if #detail > DETAIL_MOST then
+    -- Cut between characters: half of one would make the whole line unreadable.
+    detail = string.gsub(string.sub(detail, 1, DETAIL_MOST), '[\192-\255]?[\128-\191]*$', '') .. '…'
+  end
+  local lines = redis.call('RPUSH', K.TIMELINE .. ref, cjson.encode({at = at or NOW, step = step, detail = detail}))
+  if lines > LINES_MOST then redis.call('LTRIM', K.TIMELINE .. ref, -LINES_MOST, -1) end
+end
+
+local function count(name, n) redis.call('HINCRBY', K.TALLY, name, n or 1) end
+
+local function why(failure) return type(failure) == 'table' and failure.err or tostring(failure) end
+
+-- Did the server say that it cannot write now? Then nothing is wrong with the entry, and it keeps its place.
+local function cannot_write(failure)
+  for _, word in ipairs({'OOM', 'MISCONF', 'READONLY', 'NOREPLICAS'}) do
+    if string.find(why(failure), word, 1, true) then return true end
+  end
+  return false
+end
+
+-- Call look(name) for what is due in a sorted set, oldest first. A corrupt entry is set aside with its reason: it must
+-- not stop what stands behind it.
+local function each_due(set, limit, look)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', instant(NOW), 'LIMIT', 0, limit)) do
+    local fine, failure = pcall(look, name)
+    if not fine then
+      if cannot_write(failure) then error(failure) end
+      redis.call('ZREM', set, name)
+      local reason = 'corrupt in the ledger: ' .. why(failure)
+      redis.call('LPUSH', K.ASIDE, cjson.encode({job = name, why = reason, at = NOW}))
+      redis.call('LTRIM', K.ASIDE, 0, 999)
+      redis.call('EXPIRE', K.ASIDE, 604800)
+    end
+  end
+end
+
+local queued
+local function next_look()
+  queued = queued or redis.call('LLEN', RQ.queue)
+  return instant(NOW + GUARD + queued / GUARD_JOBS)
+end
+
+-- `pushed` numbers the jobs in the order of the queue, whatever the clock does meanwhile.
+local function push_job(job_id, template, call, description)
+  local job, pushed = RQ.job .. job_id, redis.call('INCR', K.SEQUENCE)
+  redis.call('HSET', job, 'data', cjson.encode(call), 'description', description, 'created_at', NOW_ISO,
+    'enqueued_at', NOW_ISO, 'pushed_at', instant(NOW), 'pushed', pushed, unpack(template))
+  redis.call('EXPIRE', job, 604800)
+  if not queued then redis.call('SADD', RQ.queues, RQ.queue) end
+  queued = redis.call('RPUSH', RQ.queue, job_id)
+  return pushed
+end
+
+-- A queue is first in, first out: when its head was pushed later than a job, that job is no longer in it.
+-- So a lost job is found in constant time, however long the queue is.
+local queue_head
+local function gone_from_queue(pushed)
+  if queue_head == nil then
+    local head = redis.call('LINDEX', RQ.queue, 0)
+    local number = head and redis.pcall('HGET', RQ.job .. head, 'pushed')
+    -- A stranger's job tells nothing; it will not stand there for long.
+    queue_head = head and (type(number) == 'string' and tonumber(number) or 0)
+  end
+  return not queue_head or queue_head > pushed
+end
+
+local function ring_process(ref)
+  local key = K.PREDICTION .. ref
+  local source, id = split(ref)
+  local n = redis.call('HINCRBY', key, 'rings', 1)
+  local pushed = push_job('p-' .. source .. '-' .. id .. '-' .. n, PROCESS_JOB,
+    {RQ.process, cjson.null, {source, id}, {}}, 'process ' .. source .. ' ' .. id)
+  redis.call('HSET', key, 'pushed', pushed)
+  redis.call('ZADD', K.DUE_WORK, next_look(), ref)
+end
+
+local function ring_deliver(delivery_id)
+  local key = K.DELIVERY .. delivery_id
+  local n = redis.call('HINCRBY', key, 'rings', 1)
+  local pushed = push_job('d-' .. delivery_id .. '-' .. n, DELIVER_JOB,
+    {RQ.deliver, cjson.null, {delivery_id}, {}}, 'deliver ' .. delivery_id)
+  redis.call('HSET', key, 'pushed', pushed)
+  redis.call('ZREM', K.DELIVERIES_WAITING, delivery_id)
+  redis.call('ZADD', K.DELIVERIES_ACTIVE, next_look(), delivery_id)
+end
+
+-- From its first attempt on, whatever became of it; who is at it now holds an old token and writes nothing.
+local function deliver_anew(delivery_id)
+  local key = K.DELIVERY .. delivery_id
+  redis.call('HSET', key, 'state', 'pending', 'attempts', 0)
+  redis.call('HDEL', key, 'last_status', 'error', 'next_attempt_at')
+  redis.call('HINCRBY', key, 'token', 1)
+  redis.call('PERSIST', key)
+  redis.call('SREM', K.DELIVERIES_PARKED .. redis.call('HGET', key, 'hook'), delivery_id)
+  ring_deliver(delivery_id)
+end
+
+local function move(ref, from, to)
+  if from ~= to then
+    local key = K.PREDICTION .. ref
+    local sequence = redis.call('HGET', key, 'sequence')
+    redis.call('HSET', key, 'stage', to)
+    redis.call('ZREM', K.STAGE .. from, ref)
+    redis.call('ZADD', K.STAGE .. to, sequence, ref)
+  end
+end
+
+-- Nothing terminal lives for ever; what comes back to life stops ageing.
+local function age(ref, retention)
+  if retention then
+    redis.call('ZADD', K.EXPIRY, instant(NOW + retention), ref)
+    for _, prefix in ipairs(OF_PREDICTION) do redis.call('EXPIRE', prefix .. ref, retention + 86400) end
+  else
+    redis.call('ZREM', K.EXPIRY, ref)
+    for _, prefix in ipairs(OF_PREDICTION) do redis.call('PERSIST', prefix .. ref) end
+  end
+end
+
+local function back_to_work(ref, from)
+  local key = K.PREDICTION .. ref
+  move(ref, from, 'accepted')
+  redis.call('HDEL', key, 'lease_until', 'reason', 'finished_at', 'failures', 'error')
+  redis.call('ZREM', K.DUE_POLL, ref)
+  if TERMINAL[from] then age(ref, nil) end
+  ring_process(ref)
+end

@@ -1,0 +1,23 @@
+-- Replay a terminal prediction from the fetch. ARGV[3] source:id.
+-- Returns 'accepted', or 'awaited' when no completion was ever seen (the provider is asked again), or its stage when
+-- it is not terminal: then it is on its way already.
+local ref = ARGV[3]
+local key = K.PREDICTION .. ref
+local record = redis.call('HMGET', key, 'stage', 'verdict')
+local stage, verdict = record[1], record[2]
+if not stage then return false end
+if not TERMINAL[stage] then return stage end
+note(ref, 'replayed', 'from fetch')
+redis.call('HSET', key, 'redeliver', 1)
+if verdict then
+  redis.call('HSET', key, 'via', 'replay')
+  redis.call('HDEL', key, 'crashes', 'crashes_alone')
+  back_to_work(ref, stage)
+  return 'accepted'
+end
+move(ref, stage, 'awaited')
+redis.call('HSET', key, 'polls', 0, 'known_at', instant(NOW))
+redis.call('HDEL', key, 'reason', 'finished_at', 'error')
+age(ref, nil)
+redis.call('ZADD', K.DUE_POLL, instant(NOW), ref)
+return 'awaited'

@@ -1,0 +1,148 @@
+"""Predictions in the ledger: accepted, leased, renewed, committed, replayed. Every move is one script."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from service.errors import LedgerDown
+from service.ledger.records import PredictionRecord, known, pairs
+from service.prediction import LEGAL_MOVES, Reason, Ref, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from service.events import Event
+    from service.ledger.scripts import Scripts
+    from service.prediction import Step
+
+log = structlog.get_logger("ledger")
+
+
+class Outcome(StrEnum):
+    """What accepting came to."""
+
+    NEW = "new"
+    ADVANCED = "advanced"
+    KNOWN = "known"
+    STALE = "stale"
+
+
+_OUTCOMES = frozenset(Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the timeline; it is written with the commit, and says when it was made."""
+
+    step: Step
+    detail: str
+    made_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def ago(self) -> float:
+        """Seconds since: the ledger's clock is another one, and they need not agree on the time of day."""
+        return max(time.monotonic() - self.made_at, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """How a prediction leaves its stage; all of it is written, or none."""
+
+    to: Stage
+    reason: Reason | None = None
+    error: str = ""
+    outputs: Sequence[dict[str, Any]] | None = None
+    failures: int = 0
+    due_in: float = 0.0
+    """Seconds until the next attempt, when it goes back to accepted."""
+    notes: Sequence[Note] = ()
+    events: Sequence[Event] = field(default=())
+
+    def argument(self, retention: float) -> bytes:
+        fields = {"reason": self.reason or "", "error": self.error, "failures": str(self.failures)}
+        if self.outputs is not None:
+            fields["outputs"] = json.dumps(self.outputs, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(
+            {
+                "fields": fields,
+                "notes": [[note.step, note.detail, note.ago] for note in self.notes],
+                "events": [
+                    {
+                        "id": event.id,
+                        "kind": event.kind,
+                        "body": event.body,
+                        "deliveries": event.deliveries(),
+                    }
+                    for event in self.events
+                ],
+                "due_in": self.due_in,
+                "retention": int(retention),
+            },
+            ensure_ascii=False,
+        ).encode(errors="replace")
+
+
+class Predictions:
+    def __init__(self, scripts: Scripts, retention: float) -> None:
+        self._scripts = scripts
+        self._retention = retention
+
+    async def write(self, encoded: Sequence[Sequence[bytes]]) -> list[Outcome | LedgerDown]:
+        """Accept encoded arrivals: one round trip and one fsync for all, durable on return.
+
+        One whose record is corrupt gets an error of its own. Raises LedgerDown for all of them.
+        """
+        arguments = [argument for arrival in encoded for argument in arrival]
+        return [_outcome(answer) for answer in await self._scripts.run("accept", len(encoded), *arguments)]
+
+    async def lease(self, ref: Ref, seconds: float, worker: str) -> PredictionRecord | None:
+        """The record under a new token, or None when there is nothing to take.
+
+        An unreadable record ends `dead` here, with the reason: it would bring down one worker after another.
+        """
+        reply = await self._scripts.run("lease", str(ref), seconds, worker, uuid.uuid4().hex)
+        if not reply:
+            return None
+        record = PredictionRecord.load(pairs(reply))
+        if not record.corrupt:
+            return record
+        log.error("prediction.unreadable", prediction=str(ref), error=record.corrupt)
+        end = Commit(Stage.DEAD, Reason.ATTEMPTS_EXHAUSTED, error=record.corrupt)
+        await self.commit(ref, Stage.WORKING, record.token, end)
+        return None
+
+    async def renew(self, leases: Iterable[tuple[Ref, str]], seconds: float) -> set[Ref]:
+        """Renew (ref, token) pairs; returns those that are no longer ours."""
+        held = [part for ref, token in leases for part in (str(ref), token)]
+        lost = await self._scripts.run("renew", seconds, *held) if held else ()
+        return {Ref.parse(ref) for ref in lost}
+
+    async def commit(self, ref: Ref, left: Stage, token: str, commit: Commit) -> bool:
+        """Compare-and-set on (stage, token). False: somebody else moved it and nothing was written.
+
+        Raises ValueError for a move that is not in the table of legal moves.
+        """
+        if commit.to not in LEGAL_MOVES[left]:
+            raise ValueError(f"{ref} may not move {left} → {commit.to}")
+        done = await self._scripts.run(
+            "commit", str(ref), left, token, commit.to, commit.argument(self._retention)
+        )
+        return bool(done)
+
+    async def replay(self, ref: Ref) -> Stage | str | None:
+        """Fetch again. The stage it is in now, or None for an id we do not know."""
+        stage = await self._scripts.run("replay", str(ref))
+        return known(Stage, stage) if stage else None
+
+
+def _outcome(answer: str) -> Outcome | LedgerDown:
+    if answer in _OUTCOMES:
+        return Outcome(answer)
+    return LedgerDown(f"the ledger cannot take it: {answer}")

@@ -1,0 +1,179 @@
+"""Reading the ledger: one prediction, pages of them, counts. Never a SCAN, never RQ's registries."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from service import keys
+from service.errors import Conflict, InvalidInput, NotFound
+from service.ledger.connection import reaching
+from service.ledger.records import DeliveryRecord, PredictionRecord, known
+from service.prediction import Ref, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.ledger.query import Query
+    from service.ledger.scripts import Scripts
+
+_CHUNK = 100
+_CHUNKS = 40
+"""A page that filters by more than its index reads at most so much of it before it stops with a cursor."""
+
+# All that a list shows; a payload may be megabytes.
+_LISTED = (
+    "source", "id", "stage", "model", "status", "reason", "via", "known_at", "created_at", "received_at",
+    "finished_at", "attempts", "nsfw", "outputs", "metadata", "error", "said_error",
+)  # fmt: skip
+
+
+class Reading:
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self._redis = scripts.redis
+
+    async def find(self, id_: str, source: str | None, sources: Sequence[str]) -> Ref:
+        """The key of an id. Raises NotFound, or Conflict when two sources have it and none is named."""
+        candidates = [Ref(source, id_)] if source else [Ref(name, id_) for name in sources]
+        with reaching():
+            found = [ref for ref in candidates if await self._redis.exists(keys.PREDICTION + str(ref))]
+        if len(found) > 1:
+            raise Conflict(f"{id_} exists in the sources {', '.join(ref.source for ref in found)}; name one")
+        if not found:
+            raise NotFound(f"no prediction {id_}")
+        return found[0]
+
+    async def record(self, ref: Ref) -> PredictionRecord | None:
+        with reaching():
+            fields = cast("dict[str, str]", await self._redis.hgetall(keys.PREDICTION + str(ref)))
+        return PredictionRecord.load(fields) if fields else None
+
+    async def prediction(self, ref: Ref) -> dict[str, Any] | None:
+        """The public object with timeline and deliveries."""
+        with reaching():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hgetall(keys.PREDICTION + str(ref))
+                pipe.lrange(keys.TIMELINE + str(ref), 0, -1)
+                pipe.smembers(keys.OUTBOX + str(ref))
+                fields, timeline, outbox = await pipe.execute()
+        if not fields:
+            return None
+        deliveries = await self._deliveries(list(outbox))
+        deliveries.sort(key=lambda delivery: (delivery.created_at or 0, delivery.id))
+        return PredictionRecord.load(fields).public([json.loads(line) for line in timeline], deliveries)
+
+    async def known(self, refs: Sequence[Ref]) -> dict[Ref, Stage | str]:
+        """The stages of those that the ledger has."""
+        with reaching():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for ref in refs:
+                    pipe.hget(keys.PREDICTION + str(ref), "stage")
+                stages = await pipe.execute()
+        return {ref: known(Stage, stage) for ref, stage in zip(refs, stages, strict=True) if stage}
+
+    async def page(
+        self, query: Query, limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Newest first. A cursor is the sequence number of the last item shown."""
+        index = keys.STAGE + query.stage if query.stage else keys.INDEX
+        items: list[dict[str, Any]] = []
+        for _ in range(_CHUNKS):
+            chunk = await self._below(index, cursor, max(limit, _CHUNK))
+            for sequence, record in await self._listed(chunk):
+                cursor = sequence
+                if record is not None and query.matches(record):
+                    items.append(record.public())
+                    if len(items) == limit:
+                        return items, cursor
+            if len(chunk) < max(limit, _CHUNK):
+                return items, None
+        return items, cursor
+
+    async def _listed(self, chunk: Sequence[tuple[str, str]]) -> list[tuple[str, PredictionRecord | None]]:
+        with reaching():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for ref, _ in chunk:
+                    pipe.hmget(keys.PREDICTION + ref, _LISTED)
+                # A key that is no hash is one bad entry, not a broken page.
+                rows = await pipe.execute(raise_on_error=False)
+        return [
+            (sequence, _record(values) if isinstance(values, list) else None)
+            for (_, sequence), values in zip(chunk, rows, strict=True)
+        ]
+
+    async def deliveries(
+        self, limit: int, cursor: str | None, *, state: str | None = None, hook: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        items: list[dict[str, Any]] = []
+        for _ in range(_CHUNKS):
+            chunk = await self._below(keys.DELIVERIES, cursor, max(limit, _CHUNK))
+            found = {delivery.id: delivery for delivery in await self._deliveries([id_ for id_, _ in chunk])}
+            for id_, sequence in chunk:
+                cursor = sequence
+                one = found.get(id_)
+                if one and state in (None, one.state) and hook in (None, one.hook):
+                    items.append(one.public())
+                    if len(items) == limit:
+                        return items, cursor
+            if len(chunk) < max(limit, _CHUNK):
+                return items, None
+        return items, cursor
+
+    async def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        found = await self._deliveries([delivery_id])
+        return found[0] if found else None
+
+    async def deliveries_of(self, ref: Ref) -> list[str]:
+        with reaching():
+            return sorted(cast("set[str]", await self._redis.smembers(keys.OUTBOX + str(ref))))
+
+    async def counts(self) -> dict[str, int]:
+        """Predictions per stage."""
+        with reaching():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for stage in Stage:
+                    pipe.zcard(keys.STAGE + stage)
+                return dict(zip(map(str, Stage), await pipe.execute(), strict=True))
+
+    async def tally(self) -> dict[str, int]:
+        """Running totals since the ledger began."""
+        with reaching():
+            totals = cast("dict[str, str]", await self._redis.hgetall(keys.TALLY))
+        return {name: int(n) for name, n in totals.items()}
+
+    async def scaling(self) -> dict[str, float]:
+        """The contract's scaling object; a backlog of 0 means drained."""
+        waiting, working, awaited, due, deliveries_due, oldest = await self._scripts.run("scaling")
+        return {
+            "backlog": waiting + working + due + deliveries_due,
+            "waiting": waiting,
+            "working": working,
+            "due": due,
+            "awaited": awaited,
+            "deliveries_due": deliveries_due,
+            "oldest_due_seconds": float(oldest),
+        }
+
+    async def _below(self, index: str, cursor: str | None, limit: int) -> list[tuple[str, str]]:
+        """Members with their sequence numbers, which are the cursors that follow them."""
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+            raise InvalidInput("cursor", "is not one that a list gave out")
+        with reaching():
+            rows = await self._redis.zrevrangebyscore(
+                index, f"({cursor}" if cursor else "+inf", "-inf", start=0, num=limit, withscores=True
+            )
+        return [(member, str(int(score))) for member, score in cast("list[tuple[str, float]]", rows)]
+
+    async def _deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord]:
+        with reaching():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for id_ in ids:
+                    pipe.hgetall(keys.DELIVERY + id_)
+                rows = await pipe.execute()
+        return [DeliveryRecord.load(fields) for fields in rows if fields]
+
+
+def _record(values: Sequence[str | None]) -> PredictionRecord | None:
+    fields = {name: value for name, value in zip(_LISTED, values, strict=True) if value is not None}
+    return PredictionRecord.load(fields) if "stage" in fields else None

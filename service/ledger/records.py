@@ -1,0 +1,239 @@
+"""Records as they come out of Redis, and the public objects that the API, the CLI and the events show."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from service import clock
+from service.ledger.arrival import unpack
+from service.prediction import Reason, Ref, Stage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from enum import StrEnum
+
+    from service.prediction import Nsfw
+
+    Word = TypeVar("Word", bound=StrEnum)
+
+T = TypeVar("T")
+
+PUBLIC_OUTPUT = (
+    "index",
+    "disposition",
+    "nsfw",
+    "uri",
+    "sha256",
+    "bytes",
+    "media_type",
+    "width",
+    "height",
+    "error",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRecord:
+    """One prediction as the ledger holds it. Instants are seconds since the epoch."""
+
+    ref: Ref
+    stage: Stage | str
+    """A plain string when only a newer version knows it."""
+    model: str = ""
+    status: str = ""
+    verdict: Verdict | None = None
+    reason: str | None = None
+    said_reason: Reason | None = None
+    """Why the provider says it failed."""
+    said_error: str = ""
+    via: str | None = None
+    known_at: float = 0.0
+    created_at: float | None = None
+    received_at: float | None = None
+    finished_at: float | None = None
+    day: str = ""
+    attempts: int = 0
+    token: str = ""
+    crashes_alone: int = 0
+    alone: bool = False
+    """Was in flight in two crashes: must run in a process of its own."""
+    generation: int = 0
+    failures: int = 0
+    """Rounds of fetching that left something to try again."""
+    nsfw: tuple[Nsfw, ...] = ()
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[dict[str, Any], ...] = ()
+    """What became of each output so far, private fields included."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    corrupt: str = ""
+    """Which fields cannot be read, when there are any: it can be shown, and nothing else."""
+
+    @classmethod
+    def load(cls, fields: Mapping[str, str]) -> PredictionRecord:
+        """From the hash; fields that a newer version wrote are ignored, unreadable ones are named."""
+        read = _Reader(fields)
+        record = cls(
+            ref=Ref(fields.get("source", ""), fields.get("id", "")),
+            stage=known(Stage, fields.get("stage", "")),
+            model=fields.get("model", ""),
+            status=fields.get("status", ""),
+            verdict=read("verdict", Verdict, None),
+            reason=fields.get("reason") or None,
+            said_reason=_reason(fields.get("said_reason")),
+            said_error=fields.get("said_error", ""),
+            via=fields.get("via") or None,
+            known_at=read("known_at", float, 0.0),
+            created_at=read("created_at", float, None),
+            received_at=read("received_at", float, None),
+            finished_at=read("finished_at", float, None),
+            day=fields.get("day", ""),
+            attempts=read("attempts", int, 0),
+            token=fields.get("token", ""),
+            crashes_alone=read("crashes_alone", int, 0),
+            alone="alone" in fields,
+            generation=read("generation", int, 0),
+            failures=read("failures", int, 0),
+            nsfw=unpack(fields.get("nsfw", "")),
+            payload=read("payload", _object, {}),
+            outputs=read("outputs", _objects, ()),
+            metadata=read("metadata", _object, {}),
+            error=fields.get("error") or None,
+        )
+        return record if not read.unreadable else replace(record, corrupt=read.complaint())
+
+    def public(
+        self, timeline: Sequence[dict[str, Any]] = (), deliveries: Sequence[DeliveryRecord] = ()
+    ) -> dict[str, Any]:
+        """The contract's prediction object."""
+        return {
+            "id": self.ref.id,
+            "source": self.ref.source,
+            "model": self.model,
+            "stage": self.stage,
+            "status": self.status,
+            "reason": self.reason,
+            "received_via": self.via,
+            "created_at": _rfc3339(self.created_at),
+            "received_at": _rfc3339(self.received_at),
+            "finished_at": _rfc3339(self.finished_at),
+            "attempts": self.attempts,
+            "error": self.error or self.said_error or None,
+            "outputs": [{name: output.get(name) for name in PUBLIC_OUTPUT} for output in self.outputs],
+            "timeline": [line | {"at": clock.rfc3339(line["at"])} for line in timeline],
+            "deliveries": [delivery.public() for delivery in deliveries],
+            "metadata": dict(self.metadata),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """One event for one hook."""
+
+    id: str
+    ref: Ref
+    event_id: str
+    event: str
+    hook: str
+    state: str
+    attempts: int = 0
+    token: str = ""
+    last_status: int | None = None
+    next_attempt_at: float | None = None
+    created_at: float | None = None
+    error: str | None = None
+    body: str = ""
+    """The event's body; only on a delivery taken for an attempt."""
+
+    @classmethod
+    def load(cls, fields: Mapping[str, str]) -> DeliveryRecord:
+        return cls(
+            id=fields["id"],
+            ref=Ref.parse(fields["ref"]),
+            event_id=fields["event_id"],
+            event=fields["event"],
+            hook=fields["hook"],
+            state=fields["state"],
+            attempts=int(fields.get("attempts") or 0),
+            token=fields.get("token", ""),
+            last_status=int(fields["last_status"]) if fields.get("last_status") else None,
+            next_attempt_at=_instant(fields, "next_attempt_at"),
+            created_at=_instant(fields, "created_at"),
+            error=fields.get("error") or None,
+            body=fields.get("body", ""),
+        )
+
+    def public(self) -> dict[str, Any]:
+        """The contract's delivery object."""
+        return {
+            "id": self.id,
+            "event_id": self.event_id,
+            "event": self.event,
+            "prediction": self.ref.id,
+            "source": self.ref.source,
+            "hook": self.hook,
+            "state": self.state,
+            "attempts": self.attempts,
+            "last_status": self.last_status,
+            "next_attempt_at": _rfc3339(self.next_attempt_at),
+            "created_at": _rfc3339(self.created_at),
+            "error": self.error,
+        }
+
+
+def known(words: type[Word], text: str) -> Word | str:
+    """As one of our words, or as it is: an older version meets what a newer one wrote."""
+    return words(text) if text in list(words) else text
+
+
+class _Reader:
+    """Reads fields that may be missing or unreadable, and remembers which were unreadable."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+        self.unreadable: list[str] = []
+
+    def __call__(self, name: str, kind: Callable[[str], T], default: T) -> T:
+        text = self._fields.get(name)
+        try:
+            return kind(text) if text else default
+        except ValueError:
+            self.unreadable.append(name)
+            return default
+
+    def complaint(self) -> str:
+        return f"the ledger's record cannot be read: {', '.join(self.unreadable)}"
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")  # noqa: TRY004  # unreadable, like the rest of its kind
+    return value
+
+
+def _objects(text: str) -> tuple[dict[str, Any], ...]:
+    value = json.loads(text)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError("not a list of objects")
+    return tuple(value)
+
+
+def _reason(text: str | None) -> Reason | None:
+    """A reason that only a newer version knows is still a failure of the provider."""
+    return (Reason(text) if text in list(Reason) else Reason.PROVIDER_FAILED) if text else None
+
+
+def pairs(reply: Sequence[str]) -> dict[str, str]:
+    """A script's flat HGETALL as a dict."""
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _instant(fields: Mapping[str, str], name: str) -> float | None:
+    return float(fields[name]) if fields.get(name) else None
+
+
+def _rfc3339(seconds: float | None) -> str | None:
+    return None if seconds is None else clock.rfc3339(seconds)

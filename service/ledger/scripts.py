@@ -1,0 +1,40 @@
+"""The ledger's Lua scripts: each file of `lua/` behind the shared prelude, run by its name."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from service import clock, keys, queues
+from service.ledger.connection import reaching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis.commands.core import AsyncScript
+
+    from service.ledger.connection import Redis
+
+
+class Scripts:
+    """Runs scripts on Redis' own clock, or on a virtual one when given (seconds since the epoch)."""
+
+    def __init__(self, redis: Redis, virtual_now: Callable[[], float] | None = None) -> None:
+        self.redis = redis
+        self._virtual_now = virtual_now
+        self._scripts = {name: redis.register_script(source) for name, source in sources().items()}
+
+    async def run(self, name: str, *arguments: str | float | bytes) -> Any:
+        """The script's answer. Raises LedgerDown."""
+        script: AsyncScript = self._scripts[name]
+        virtual = f"{self._virtual_now():.3f}" if self._virtual_now else ""
+        with reaching():
+            return await script(args=[virtual, clock.rfc3339(clock.now()), *arguments])
+
+
+def sources() -> dict[str, str]:
+    """Script name → its whole source."""
+    folder = resources.files("service.ledger") / "lua"
+    files = {entry.name.removesuffix(".lua"): entry.read_text("utf-8") for entry in folder.iterdir()}
+    prelude = keys.lua() + queues.lua() + files.pop("prelude")
+    return {name: prelude + body for name, body in files.items()}

@@ -1,0 +1,64 @@
+"""What the sweeper asks of the ledger: ring what is due, one sweeper at a time, and forget what is old."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from service import keys
+from service.ledger.connection import reaching
+from service.prediction import Ref
+
+if TYPE_CHECKING:
+    from service.ledger.scripts import Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    rung: int
+    """Predictions whose job was due or lost."""
+    crashed: int
+    """Leases that ran out."""
+    redelivered: int
+    """Deliveries whose next attempt was due."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuePoll:
+    ref: Ref
+    known_at: float
+
+
+class Sweeping:
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    async def sweep(self, limit: int, *, reclaim: bool) -> Swept:
+        """Ring everything due, at most `limit` of each kind. `reclaim=False` leaves expired leases alone."""
+        return Swept(*await self._scripts.run("sweep", limit, int(reclaim)))
+
+    async def due_polls(self, limit: int, first: float, growth: float, longest: float) -> list[DuePoll]:
+        """Awaited predictions to ask for now; their next poll is set already, in seconds of growing waits."""
+        reply = await self._scripts.run("poll", limit, first, growth, longest)
+        return [
+            DuePoll(Ref.parse(ref), float(known_at))
+            for ref, known_at in zip(reply[::2], reply[1::2], strict=True)
+        ]
+
+    async def trim(self, limit: int) -> int:
+        return int(await self._scripts.run("trim", limit))
+
+    async def lead(self, instance: str, seconds: float) -> bool:
+        """Become or stay the one sweeper that acts."""
+        redis = self._scripts.redis
+        with reaching():
+            if await redis.set(keys.SWEEPER, instance, nx=True, px=int(seconds * 1000)):
+                return True
+            if await redis.get(keys.SWEEPER) != instance:
+                return False
+            return bool(await redis.pexpire(keys.SWEEPER, int(seconds * 1000)))
+
+    async def abdicate(self, instance: str) -> None:
+        with reaching():
+            if await self._scripts.redis.get(keys.SWEEPER) == instance:
+                await self._scripts.redis.delete(keys.SWEEPER)

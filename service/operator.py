@@ -1,0 +1,184 @@
+"""What an operator asks for: submit a prediction, track one of somebody else's, replay one that ended.
+
+Shared by the API and the command line, so that both do the same and neither knows how.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+
+from service import clock, failpoints, wavespeed
+from service.errors import CatchlightError, Conflict, InvalidInput, LedgerDown, NotFound, SubmitUnknown
+from service.ledger import Arrival
+from service.ledger.intents import Intent
+from service.prediction import TERMINAL, Ref, Step, Via
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service.intake import Intake
+    from service.ledger import Ledger
+    from service.settings import Settings
+
+log = structlog.get_logger("operator")
+
+SOURCES = (wavespeed.SOURCE,)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_METADATA_MOST = 16 * 1024
+_WRITE_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    model: str
+    input: Mapping[str, Any]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        said = json.dumps([self.model, self.input, self.metadata], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def check_id(id_: str) -> str:
+    """Raises InvalidInput for what can be no provider's id."""
+    if not _ID.fullmatch(id_):
+        raise InvalidInput("id", "must be 1 to 128 of A-Z, a-z, 0-9, _ and -")
+    return id_
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    try:
+        size = len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput("metadata", "must be plain JSON") from error
+    if size > _METADATA_MOST:
+        raise InvalidInput("metadata", f"must be at most {_METADATA_MOST} bytes of JSON")
+
+
+class Operator:
+    def __init__(self, settings: Settings, ledger: Ledger, intake: Intake, client: wavespeed.Client) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._intake = intake
+        self._client = client
+
+    async def submit(self, submission: Submission, key: str | None = None) -> Ref:
+        """Submit with our callback URL; the id is durable on return.
+
+        The same key and body give the same answer. Raises InvalidInput, Conflict, ProviderRefused,
+        ProviderDown and LedgerDown, all when certainly nothing was submitted; and SubmitUnknown when perhaps
+        it was: then it is never repeated, and reconciling will tell.
+        """
+        wavespeed.validate(submission.model, submission.input)
+        _check_metadata(submission.metadata)
+        if key is not None and not _KEY.fullmatch(key):
+            raise InvalidInput("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+        intent = Intent(
+            key=key or uuid.uuid4().hex,
+            digest=submission.digest(),
+            model=submission.model,
+            at=clock.now(),
+            metadata=submission.metadata,
+        )
+        await failpoints.reach("submit.before_intent")
+        if earlier := await self._ledger.intents.begin(intent):
+            return self._again(earlier, intent)
+        ref = Ref(wavespeed.SOURCE, await self._post(submission, intent))
+        await failpoints.reach("submit.after_post")
+        await self._write_down(ref, submission, intent)
+        await failpoints.reach("submit.after_write")
+        return ref
+
+    @staticmethod
+    def _again(earlier: Intent, intent: Intent) -> Ref:
+        if earlier.digest != intent.digest:
+            raise Conflict("this Idempotency-Key was used with another body")
+        if earlier.id is None:
+            raise SubmitUnknown(
+                "a submission with this key is under way or its outcome is unknown; it is not repeated"
+            )
+        return Ref(wavespeed.SOURCE, earlier.id)
+
+    async def _post(self, submission: Submission, intent: Intent) -> str:
+        webhook = self._settings.callback_url(wavespeed.SOURCE)
+        if webhook is None:
+            log.warning(
+                "submit.without_callback", fix="set CATCHLIGHT_PUBLIC_URL; until then it is polled for"
+            )
+        try:
+            report = await self._client.submit(submission.model, submission.input, webhook)
+        except SubmitUnknown:
+            raise
+        except CatchlightError:
+            # It certainly was not submitted: the same key may try again.
+            await self._forget(intent)
+            raise
+        return report.id
+
+    async def _forget(self, intent: Intent) -> None:
+        try:
+            await self._ledger.intents.forget(intent.key)
+        except LedgerDown as error:
+            log.warning("intent.not_forgotten", model=intent.model, error=str(error))
+
+    async def _write_down(self, ref: Ref, submission: Submission, intent: Intent) -> None:
+        arrival = Arrival(
+            ref,
+            Via.SUBMIT,
+            Step.SUBMITTED,
+            due_in=self._settings.poll_after,
+            model=submission.model,
+            metadata=submission.metadata,
+        )
+        for _ in range(_WRITE_TRIES):
+            try:
+                await self._intake.accept(arrival)
+                await self._ledger.intents.became(intent, ref.id)
+            except LedgerDown as error:
+                log.warning("submit.waiting_for_redis", prediction=str(ref), error=str(error))
+                await asyncio.sleep(0.5)
+            else:
+                log.info("submitted", prediction=str(ref), model=submission.model)
+                return
+        raise SubmitUnknown(
+            f"the provider took it as {ref.id}, but Redis cannot write that down; reconciling will find it"
+        )
+
+    async def track(self, id_: str, model: str = "", metadata: Mapping[str, Any] | None = None) -> Ref:
+        """Adopt an id; what is known already stays as it is, but takes the metadata."""
+        _check_metadata(metadata or {})
+        ref = Ref(wavespeed.SOURCE, check_id(id_))
+        await self._intake.accept(
+            Arrival(
+                ref,
+                Via.TRACK,
+                Step.TRACKED,
+                due_in=self._settings.poll_after,
+                model=model,
+                metadata=metadata,
+            )
+        )
+        return ref
+
+    async def replay(self, id_: str, source: str | None, step: Literal["fetch", "deliver"]) -> Ref:
+        """Again from a step. Raises NotFound, and Conflict for one that has not ended: it is under way."""
+        ref = await self._ledger.reading.find(check_id(id_), source, SOURCES)
+        record = await self._ledger.reading.record(ref)
+        if record is None:
+            raise NotFound(f"no prediction {id_}")
+        if record.stage not in TERMINAL:
+            raise Conflict(f"{id_} is {record.stage}: only a prediction that has ended can be replayed")
+        if step == "deliver":
+            await self._ledger.deliveries.send_again(await self._ledger.reading.deliveries_of(ref))
+        else:
+            await self._ledger.predictions.replay(ref)
+        return ref
