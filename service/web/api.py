@@ -1,0 +1,131 @@
+"""`/api/v1`: predictions, deliveries and scaling. Handlers translate; they decide nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from service import clock
+from service.errors import InvalidInput, NotFound
+from service.ledger import query
+from service.operator import SOURCES, Submission, check_id
+from service.web import body, schemas
+from service.web.openapi import document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from service.ledger import Ledger
+    from service.operator import Operator
+    from service.prediction import Ref
+
+LIMIT = 50
+LIMIT_MOST = 200
+
+
+class Api:
+    def __init__(self, ledger: Ledger, operator: Operator, max_body: int) -> None:
+        self._ledger = ledger
+        self._operator = operator
+        self._max_body = max_body
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("/api/v1/predictions", self.predictions, methods=["GET", "POST"]),
+            Route("/api/v1/predictions/{id}", self.prediction, methods=["GET"]),
+            Route("/api/v1/predictions/{id}/track", self.track, methods=["POST"]),
+            Route("/api/v1/predictions/{id}/replay", self.replay, methods=["POST"]),
+            Route("/api/v1/deliveries", self.deliveries, methods=["GET"]),
+            Route("/api/v1/deliveries/{id}/retry", self.retry, methods=["POST"]),
+            Route("/api/v1/scaling", self.scaling, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
+        )
+
+    async def predictions(self, request: Request) -> Response:
+        """One route for both methods, so that a 405 names both."""
+        return await (self.submit(request) if request.method == "POST" else self.listed(request))
+
+    async def listed(self, request: Request) -> Response:
+        wanted = query.parse(request.query_params.get("query", ""), clock.now())
+        items, cursor = await self._ledger.reading.page(wanted, _limit(request), _cursor(request))
+        return JSONResponse({"items": items, "next": cursor})
+
+    async def submit(self, request: Request) -> Response:
+        wanted = schemas.read(schemas.SubmitBody, await self._body(request))
+        submission = Submission(wanted.model, wanted.input, wanted.metadata)
+        ref = await self._operator.submit(submission, request.headers.get("idempotency-key"))
+        location = {"Location": f"/api/v1/predictions/{ref.id}"}
+        return JSONResponse(await self._public(ref), status_code=201, headers=location)
+
+    async def prediction(self, request: Request) -> Response:
+        found = await self._ledger.reading.find(_known_id(request), _source(request), SOURCES)
+        return JSONResponse(await self._public(found))
+
+    async def track(self, request: Request) -> Response:
+        told = schemas.read(schemas.TrackBody, await self._body(request))
+        ref = await self._operator.track(request.path_params["id"], told.model, told.metadata)
+        return JSONResponse(await self._public(ref), status_code=202)
+
+    async def replay(self, request: Request) -> Response:
+        wanted = schemas.read(schemas.ReplayBody, await self._body(request))
+        ref = await self._operator.replay(_known_id(request), _source(request), wanted.step)
+        return JSONResponse(await self._public(ref), status_code=202)
+
+    async def deliveries(self, request: Request) -> Response:
+        state = request.query_params.get("state")
+        if state not in (None, "pending", "delivered", "dead"):
+            raise InvalidInput("state", "is one of pending, delivered, dead")
+        items, cursor = await self._ledger.reading.deliveries(
+            _limit(request), _cursor(request), state=state, hook=request.query_params.get("hook")
+        )
+        return JSONResponse({"items": items, "next": cursor})
+
+    async def retry(self, request: Request) -> Response:
+        delivery_id = _known_id(request)
+        if not await self._ledger.deliveries.send_again([delivery_id]):
+            raise NotFound(f"no delivery {delivery_id}")
+        delivery = await self._ledger.reading.delivery(delivery_id)
+        return JSONResponse(delivery.public() if delivery else {}, status_code=202)
+
+    async def scaling(self, _: Request) -> Response:
+        return JSONResponse(await self._ledger.reading.scaling())
+
+    async def openapi(self, _: Request) -> Response:
+        return JSONResponse(document())
+
+    async def _public(self, ref: Ref) -> dict[str, Any]:
+        found = await self._ledger.reading.prediction(ref)
+        if found is None:
+            raise NotFound(f"no prediction {ref.id}")
+        return found
+
+    async def _body(self, request: Request) -> bytes:
+        return await body.read(request.scope, request.receive, self._max_body)
+
+
+def _known_id(request: Request) -> str:
+    """Raises NotFound for what can be nobody's id: nothing with such a name exists."""
+    try:
+        return check_id(request.path_params["id"])
+    except InvalidInput:
+        raise NotFound("there is nothing with such an id") from None
+
+
+def _source(request: Request) -> str | None:
+    return request.query_params.get("source") or None
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(LIMIT))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= LIMIT_MOST):
+        raise InvalidInput("limit", f"is a number from 1 to {LIMIT_MOST}")
+    return int(text)
+
+
+def _cursor(request: Request) -> str | None:
+    return request.query_params.get("cursor") or None

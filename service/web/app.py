@@ -1,0 +1,105 @@
+"""The application: one Starlette app from settings, with everything it opens closed again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route, Router
+
+from service import wavespeed
+from service.ending import end
+from service.errors import CatchlightError, LedgerDown
+from service.intake import Intake
+from service.ledger import Ledger, durability
+from service.ledger.roles import BEAT_EVERY
+from service.operator import SOURCES, Operator
+from service.web import body, problems
+from service.web.access import Guarded
+from service.web.api import Api
+from service.web.health import Health
+from service.web.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from service.settings import Settings
+
+log = structlog.get_logger("serve")
+
+
+def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEADLINE) -> Starlette:
+    """Raises ConfigError for an odd address of Redis, or no secret: who cannot verify must not receive."""
+    settings.require_webhook_secrets()
+    ledger = Ledger(redis_url, settings.retention)
+    intake = Intake(ledger)
+    key = settings.wavespeed_api_key
+    http = wavespeed.open_http()
+    client = wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
+    secrets = [secret.get_secret_value() for secret in settings.webhook_secrets]
+    receiver = Receiver(intake, SOURCES, secrets, settings.max_body, body_deadline)
+    api = Api(ledger, Operator(settings, ledger, intake, client), settings.max_body)
+    token = settings.admin_token.get_secret_value() if settings.admin_token else None
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        beating = asyncio.create_task(_beat(ledger))
+        try:
+            yield
+        finally:
+            await end(beating)
+            # The answers of the last batch are out only when it is written.
+            await intake.drained()
+            await http.aclose()
+            await ledger.aclose()
+
+    # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
+    inner = Router(api.routes(), redirect_slashes=False)
+    return Starlette(
+        routes=[
+            Route("/webhooks/{source:path}", receiver),
+            *Health(ledger).routes(),
+            Mount("/", inner, middleware=[Middleware(Guarded, token=token)]),
+        ],
+        lifespan=lifespan,
+        exception_handlers={
+            CatchlightError: problems.on_error,
+            problems.Refusal: problems.on_refusal,
+            HTTPException: problems.on_http_error,
+            Exception: problems.on_bug,
+        },
+    )
+
+
+async def _beat(ledger: Ledger) -> None:
+    instance = f"{socket.gethostname()}-{os.getpid()}"
+    checked = False
+    try:
+        while True:
+            try:
+                await ledger.roles.beat("serve", instance)
+                if not checked:
+                    await _warn_of_forgetting(ledger)
+                    checked = True
+            except LedgerDown as error:
+                log.warning("redis.away", error=str(error))
+            await asyncio.sleep(BEAT_EVERY)
+    finally:
+        try:
+            await ledger.roles.leave("serve", instance)
+        except LedgerDown as error:
+            log.warning("redis.away", error=str(error))
+
+
+async def _warn_of_forgetting(ledger: Ledger) -> None:
+    """Redis that may forget what it has acknowledged: allowed, and never silent."""
+    for finding in await durability.check(ledger.redis):
+        if finding.state is not durability.State.OK:
+            log.warning("redis.not_durable", detail=finding.detail, fix=finding.fix)

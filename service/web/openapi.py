@@ -1,0 +1,253 @@
+"""The OpenAPI 3.1 document of every route, built from the bodies it takes and the words it uses."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from service.ledger import Outcome
+from service.prediction import Disposition, Nsfw, Reason, Stage, Step, Via
+from service.web.schemas import ReplayBody, SubmitBody, TrackBody
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+_STRING: dict[str, Any] = {"type": "string"}
+_NULLABLE: dict[str, Any] = {"type": ["string", "null"]}
+_INSTANT: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
+_COUNT: dict[str, Any] = {"type": ["integer", "null"]}
+_DELIVERY_STATE: dict[str, Any] = {"enum": ["pending", "delivered", "dead"]}
+
+
+def _words(vocabulary: type[StrEnum], *, null: bool = False) -> dict[str, Any]:
+    return {"enum": [*vocabulary, None] if null else [*vocabulary]}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _listed(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _ref(name)}
+
+
+_SCHEMAS = {
+    "Output": _object(
+        index={"type": "integer"},
+        disposition=_words(Disposition, null=True),
+        nsfw=_words(Nsfw),
+        uri=_NULLABLE,
+        sha256=_NULLABLE,
+        bytes=_COUNT,
+        media_type=_NULLABLE,
+        width=_COUNT,
+        height=_COUNT,
+        error=_NULLABLE,
+    ),
+    "Line": _object(at={"type": "string", "format": "date-time"}, step=_words(Step), detail=_STRING),
+    "Delivery": _object(
+        id=_STRING,
+        event_id=_STRING,
+        event=_STRING,
+        prediction=_STRING,
+        source=_STRING,
+        hook=_STRING,
+        state=_DELIVERY_STATE,
+        attempts={"type": "integer"},
+        last_status=_COUNT,
+        next_attempt_at=_INSTANT,
+        created_at=_INSTANT,
+        error=_NULLABLE,
+    ),
+    "Prediction": _object(
+        id=_STRING,
+        source=_STRING,
+        model=_STRING,
+        stage=_words(Stage),
+        status=_STRING,
+        reason=_words(Reason, null=True),
+        received_via=_words(Via, null=True),
+        created_at=_INSTANT,
+        received_at=_INSTANT,
+        finished_at=_INSTANT,
+        attempts={"type": "integer"},
+        error=_NULLABLE,
+        outputs=_listed("Output"),
+        timeline=_listed("Line"),
+        deliveries=_listed("Delivery"),
+        metadata={"type": "object"},
+    ),
+    "Predictions": _object(items=_listed("Prediction"), next=_NULLABLE),
+    "Deliveries": _object(items=_listed("Delivery"), next=_NULLABLE),
+    "Scaling": _object(
+        backlog={"type": "integer"},
+        waiting={"type": "integer"},
+        working={"type": "integer"},
+        due={"type": "integer"},
+        awaited={"type": "integer"},
+        deliveries_due={"type": "integer"},
+        oldest_due_seconds={"type": "number"},
+    ),
+    "Callback": {
+        "type": "object",
+        "properties": {"id": _STRING, "status": _STRING},
+        "required": ["id", "status"],
+        "description": "The provider's prediction, flat or as the `data` of an envelope",
+    },
+    "Received": _object(id=_STRING, outcome=_words(Outcome)),
+    "Alive": _object(status={"const": "ok"}),
+    "Ready": {
+        "type": "object",
+        "properties": {"status": {"const": "ok"}, "checks": _listed("Check")},
+        "required": ["status"],
+    },
+    "Check": _object(name=_STRING, state={"enum": ["ok", "warn"]}, detail=_STRING),
+    "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
+    "Problem": _object(
+        type=_STRING, title=_STRING, status={"type": "integer"}, reason=_STRING, detail=_STRING
+    ),
+}
+
+
+def _parameter(name: str, place: str, schema: dict[str, Any], meaning: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "schema": schema,
+        "description": meaning,
+    }
+
+
+_ID = _parameter("id", "path", _STRING, "The provider's id, or a delivery's")
+_SOURCE = _parameter("source", "query", _STRING, "Needed when two sources share an id")
+_PAGE = [
+    _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Items"),
+    _parameter("cursor", "query", {"type": "string", "pattern": "^[0-9]*$"}, "`next` of the page before"),
+]
+_QUERY = _parameter("query", "query", _STRING, "`stage:failed model:flux* nsfw:flagged via:poll since:2h`")
+_STATE = _parameter("state", "query", _DELIVERY_STATE, "Only these")
+_HOOK = _parameter("hook", "query", _STRING, "Only those for this hook")
+_KEY = _parameter("Idempotency-Key", "header", _STRING, "The same key and body give the same answer")
+_ORIGIN = _parameter("source", "path", _STRING, "The provider's account")
+_SIGNED = [
+    _parameter(f"webhook-{name}", "header", _STRING, meaning) | {"required": True}
+    for name, meaning in (
+        ("id", "1 to 256 visible ASCII characters"),
+        ("timestamp", "Unix seconds; what is more than 300 away is stale"),
+        ("signature", "`v3,` and the HMAC-SHA256 of `id.timestamp.body` in lower-case hex; up to ten"),
+    )
+]
+_VERBOSE = _parameter("verbose", "query", _STRING, "What people want to know as well")
+
+
+_BODIES = (SubmitBody, TrackBody, ReplayBody)
+_EMPTY_BODIES = ("TrackBody", "ReplayBody")
+
+
+def _answer(meaning: str, shape: str, media_type: str = "application/json") -> dict[str, Any]:
+    return {"description": meaning, "content": {media_type: {"schema": _ref(shape)}}}
+
+
+def _public(
+    summary: str,
+    answers: dict[int, str],
+    *refusals: int,
+    body: str | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """An operation for everyone. `answers`: status → shape."""
+    found = {str(status): _answer(summary, shape) for status, shape in answers.items()}
+    refused = {
+        str(status): _answer("Refused", "Problem", "application/problem+json") for status in sorted(refusals)
+    }
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "security": [],
+        "parameters": parameters or [],
+        "responses": found | refused,
+    }
+    if body:
+        operation["requestBody"] = {
+            "required": body not in _EMPTY_BODIES,
+            "content": {"application/json": {"schema": _ref(body)}},
+        }
+    return operation
+
+
+def _guarded(
+    summary: str,
+    answers: dict[int, str],
+    *refusals: int,
+    body: str | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """An operation for whoever has the admin token, or is on this machine when there is none."""
+    usual = (401, 403, 503, *((408, 413, 422) if body else ()))
+    operation = _public(summary, answers, *refusals, *usual, body=body, parameters=parameters)
+    del operation["security"]
+    return operation
+
+
+_PATHS = {
+    "/api/v1/predictions": {
+        "get": _guarded(
+            "Predictions, newest first", {200: "Predictions"}, 400, parameters=[*_PAGE, _QUERY]
+        ),
+        "post": _guarded(
+            "Submit with our callback URL", {201: "Prediction"}, 402, 409, 429, 502, 504,
+            body="SubmitBody", parameters=[_KEY],
+        ),
+    },
+    "/api/v1/predictions/{id}": {
+        "get": _guarded("One prediction", {200: "Prediction"}, 404, 409, parameters=[_ID, _SOURCE])
+    },
+    "/api/v1/predictions/{id}/track": {
+        "post": _guarded(
+            "Adopt an id that someone else submitted", {202: "Prediction"}, body="TrackBody", parameters=[_ID]
+        )
+    },
+    "/api/v1/predictions/{id}/replay": {
+        "post": _guarded(
+            "Again from a step", {202: "Prediction"}, 404, 409, body="ReplayBody", parameters=[_ID, _SOURCE]
+        )
+    },
+    "/api/v1/deliveries": {
+        "get": _guarded(
+            "Deliveries, newest first", {200: "Deliveries"}, 400, parameters=[*_PAGE, _STATE, _HOOK]
+        )
+    },
+    "/api/v1/deliveries/{id}/retry": {
+        "post": _guarded("Send it again", {202: "Delivery"}, 404, parameters=[_ID])
+    },
+    "/api/v1/scaling": {"get": _guarded("What is left to do", {200: "Scaling"})},
+    "/openapi.json": {"get": _guarded("This document", {200: "Document"})},
+    "/webhooks/{source}": {
+        "post": _public(
+            "A callback of the provider; durable when answered", {200: "Received", 202: "Received"},
+            400, 401, 404, 405, 408, 413, 415, 503,
+            body="Callback", parameters=[_ORIGIN, *_SIGNED],
+        )
+    },
+    "/livez": {"get": _public("This process runs", {200: "Alive"})},
+    "/readyz": {"get": _public("Redis takes a write", {200: "Ready"}, 503, parameters=[_VERBOSE])},
+}  # fmt: skip
+
+
+@cache
+def document() -> dict[str, Any]:
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Catchlight", "version": version("catchlight")},
+        "security": [{}, {"token": []}],
+        "components": {
+            "schemas": _SCHEMAS | {kind.__name__: kind.model_json_schema() for kind in _BODIES},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "paths": _PATHS,
+    }

@@ -1,0 +1,96 @@
+"""`POST /webhooks/{source}`: a callback is verified over its raw bytes and durable before it is answered.
+
+The order of the checks is the contract's: what a stranger can make us do grows only with what he has proven.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.responses import JSONResponse
+
+from service import clock, failpoints, wavespeed
+from service.errors import LedgerDown, Unparseable, Unverified
+from service.ledger import Arrival
+from service.prediction import Ref, Step, Via
+from service.web import body, problems
+from service.web.problems import Closing, Problem, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+
+    from service.intake import Intake
+
+log = structlog.get_logger("receiver")
+
+_DETAIL_MOST = 200
+
+
+class Receiver:
+    """An ASGI endpoint of its own: the callback path does not pay for request objects."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        sources: Sequence[str],
+        secrets: Sequence[str],
+        max_body: int,
+        body_deadline: float = body.DEADLINE,
+    ) -> None:
+        self._intake = intake
+        self._sources = frozenset(sources)
+        self._secrets = tuple(secrets)
+        self._max_body = max_body
+        self._body_deadline = body_deadline
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        source: str = scope["path_params"]["source"]
+        answer: Response
+        try:
+            self._check_head(source, scope)
+            raw = await body.read(scope, receive, self._max_body, self._body_deadline)
+            answer = await self._accepted(self._arrival(source, scope["headers"], raw))
+        except Refusal as refusal:
+            answer = refusal.answer
+            log.warning("callback.refused", source=source, reason=refusal.answer.reason, why=refusal.why)
+        await answer(scope, receive, send)
+
+    def _check_head(self, source: str, scope: Scope) -> None:
+        if source not in self._sources:
+            raise Refusal(Problem(404, "unknown_source", "there is no such source"))
+        if scope["method"] != "POST":
+            raise Refusal(Problem(405, "method", "callbacks are POSTs", {"Allow": "POST"}))
+        for name, value in scope["headers"]:
+            if name == b"content-encoding" and value.strip().lower() != b"identity":
+                raise Refusal(Closing(415, "encoding", "send the body as it is"))
+
+    def _arrival(self, source: str, headers: Sequence[tuple[bytes, bytes]], raw: bytes) -> Arrival:
+        try:
+            verified = wavespeed.verify(headers, raw, self._secrets, clock.now())
+        except Unverified as error:
+            raise Refusal(Problem(401, "signature", "the signature does not hold"), str(error)) from error
+        try:
+            report = wavespeed.parse(verified)
+        except Unparseable as error:
+            raise Refusal(Problem(400, "unparseable", "this is no prediction"), str(error)) from error
+        ref = Ref(source, report.id)
+        if verified.stale:
+            return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, detail="outside the tolerance", stale=True)
+        detail = report.status[:_DETAIL_MOST]
+        return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, report, detail=detail)
+
+    async def _accepted(self, arrival: Arrival) -> Response:
+        try:
+            outcome = await self._intake.accept(arrival)
+        except LedgerDown as error:
+            log.error("callback.not_written", prediction=str(arrival.ref), error=str(error))  # noqa: TRY400  # its sentence says it all
+            return problems.redis_down("it could not be written; send it again")
+        log.info("callback", prediction=str(arrival.ref), said=arrival.detail, outcome=outcome)
+        await failpoints.reach("receiver.before_answer")
+        return JSONResponse(
+            {"id": arrival.ref.id, "outcome": outcome}, status_code=202 if arrival.stale else 200
+        )

@@ -1,0 +1,45 @@
+"""What the API takes: strict bodies whose errors name the field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.errors import InvalidInput, Unparseable
+from service.wavespeed import strict_json
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class SubmitBody(_Strict):
+    model: Annotated[str, Field(min_length=1, max_length=256, examples=["vendor/model"])]
+    input: Annotated[dict[str, Any], Field(description="The model's inputs, passed through")]
+    metadata: Annotated[dict[str, Any], Field(description="Yours; comes back in events")] = {}
+
+
+class TrackBody(_Strict):
+    model: Annotated[str, Field(max_length=256)] = ""
+    metadata: Annotated[dict[str, Any], Field(description="Yours; comes back in events")] = {}
+
+
+class ReplayBody(_Strict):
+    step: Annotated[Literal["fetch", "deliver"], Field(alias="from")] = "fetch"
+
+
+def read(kind: type[Body], raw: bytes) -> Body:
+    """The body as `kind`; an empty one is an empty object. Raises InvalidInput with the first wrong field."""
+    try:
+        value = strict_json.loads(raw) if raw.strip() else {}
+    except Unparseable as error:
+        raise InvalidInput("body", str(error)) from error
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise InvalidInput(field, first["msg"]) from error

@@ -1,0 +1,167 @@
+"""uvicorn, and what it leaves to its users: deadlines for headers, a bound socket, exit 0 after a drain."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import socket
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service import failpoints, logs
+from service.errors import ConfigError
+from service.web.app import build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+    from service.settings import Settings
+
+BACKLOG = 2048
+CONNECTIONS_MOST = 4096
+KEEP_ALIVE = 75
+"""Seconds: longer than proxies usually keep a connection, lest one sends into one that we are closing."""
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """httptools, as h11 takes what request smuggling is made of; and no header drips or grows for ever."""
+
+    header_deadline = 10.0
+    """Seconds from the first byte of a request, or from the connection's start, to the end of its headers."""
+    header_most = 65_536
+    connections_most = CONNECTIONS_MOST
+
+    _deadline: asyncio.TimerHandle | None = None
+    _length = 0
+    """Of the header so far."""
+    _unwanted = False
+    """A body is still coming that was answered already."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own type
+        super().connection_made(transport)
+        if len(self.connections) > self.connections_most:
+            transport.abort()
+        else:
+            self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        before = self._deadline
+        super().data_received(data)
+        # The same deadline before and after: all of this was one header's, and its end is not in sight.
+        if before is not None and self._deadline is before and not self._unwanted:
+            self._length += len(data)
+            if self._length > self.header_most:
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._arm()
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body:
+            self._unwanted = True
+            self._arm()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._unwanted = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.header_deadline, self.transport.close)
+
+    def _disarm(self) -> None:
+        self._length = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stderr.write("ready role=serve\n")
+        sys.stderr.flush()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """After its drain uvicorn would raise the signal again; a drained role exits with 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def run(settings: Settings, redis_url: str, *, reuse_port: bool = False) -> int:
+    """Serve until a signal; the exit code. Raises ConfigError for a missing secret or a taken address."""
+    logs.configure(settings.log_level, settings.log_format)
+    failpoints.arm(settings.failpoints)
+    app = build(settings, redis_url)
+    _allow_open_files(CONNECTIONS_MOST + BACKLOG)
+    with bound(settings.host, settings.port, reuse_port=reuse_port) as listening:
+        Server(configured(app, settings.grace)).run(sockets=[listening])
+    return 0
+
+
+def configured(
+    app: ASGIApp, grace: float, protocol: type[DeadlineProtocol] = DeadlineProtocol
+) -> uvicorn.Config:
+    """`grace`: seconds for what is in flight when a signal comes."""
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Whoever has no token must come from this machine himself, whatever a header says of him.
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(grace)),
+    )
+
+
+def bound(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    """A listening socket. Raises ConfigError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's delay off only for a socket that says TCP itself; with it an answer takes 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"CATCHLIGHT_HOST, CATCHLIGHT_PORT: cannot listen on {host}:{port}: {reason}"
+        ) from error
+    return listening
+
+
+def _allow_open_files(wanted: int) -> None:
+    """A burst of callbacks opens more connections than a shell's usual 1024 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
