@@ -1,0 +1,270 @@
+"""Downloads one output from a stranger: guarded, bounded in bytes and time, and checked for being whole."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urljoin
+
+import aiohttp
+import httpx
+
+from service import failpoints
+from service.errors import GiveUp, TryLater
+from workers.guard import GuardRefused
+from workers.sniff import HEAD, UNKNOWN, FileType, Kind, ending_of, sniff
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from workers.guard import Guard
+    from workers.guard.spelling import Word
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 3
+_GONE = (403, 404, 410)
+_LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError)
+
+
+class OutputGone(TryLater):
+    """403, 404 or 410; a CDN may say so for a moment before the file is everywhere."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the origin answered {status}")
+        self.status = status
+
+
+class OutputUnavailable(TryLater):
+    """The origin failed, was silent, or broke the connection."""
+
+
+class OutputBad(TryLater):
+    """The origin answered, and what it sent is not a whole file."""
+
+    def __init__(self, word: Literal["truncated", "encoded", "too_large", "empty"], message: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+class OutputRefused(GiveUp):
+    """The guard said no; `word` is the output's error in the contract."""
+
+    def __init__(self, word: Word, message: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds, bytes, and bytes per second."""
+
+    total: float
+    idle: float
+    """First byte and silence."""
+    connect: float = 5.0
+    floor: float = 10 * 1024
+    floor_window: float = 30.0
+    max_bytes: int | None = None
+    """One cap over all kinds; None is `caps`."""
+    caps: dict[Kind, int] = field(
+        default_factory=lambda: {Kind.IMAGE: 64 * 1024**2, Kind.VIDEO: 1024**3, Kind.OTHER: 256 * 1024**2}
+    )
+
+    def cap(self, kind: Kind) -> int:
+        return self.max_bytes if self.max_bytes is not None else self.caps.get(kind, self.caps[Kind.OTHER])
+
+
+@asynccontextmanager
+async def open_download(
+    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits
+) -> AsyncIterator[Download]:
+    """`client` is a guarded one of the same guard. Raises the outcomes above, here and while iterating."""
+    deadline = asyncio.get_running_loop().time() + limits.total
+    response = await _follow(client, guard, url, limits, deadline)
+    try:
+        _check_answer(response)
+        download = Download(response, limits, deadline)
+        await download.read_head()
+        yield download
+    finally:
+        # What is left unread is thrown away with the connection; its errors concern nobody.
+        with suppress(*_LIBRARY_ERRORS):
+            await response.aclose()
+
+
+class Download:
+    """One output on its way: look at `head` and `type`, then iterate once over all of it, `head` included."""
+
+    def __init__(self, response: httpx.Response, limits: Limits, deadline: float) -> None:
+        self.head = b""
+        self.type: FileType = UNKNOWN
+        self.size_hint = _content_length(response)
+        """Bytes the origin declared, None when it did not."""
+        self._chunks = response.aiter_raw()
+        self._limits = limits
+        self._deadline = deadline
+        self._pace = Pace(limits.floor, limits.floor_window)
+        self._received = 0
+        self._first = b""
+
+    async def read_head(self) -> None:
+        gathered = bytearray()
+        while len(gathered) < HEAD and (chunk := await self._next()):
+            gathered += chunk
+        if not gathered:
+            raise OutputBad("empty", "the origin sent no bytes")
+        self._first = bytes(gathered)
+        self.head = self._first[:HEAD]
+        self.type = sniff(self.head)
+        self._check_size(max(self._received, self.size_hint or 0))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        ending = ending_of(self.type) if self.size_hint is None else None
+        chunk = self._first
+        while chunk:
+            if ending:
+                ending.feed(chunk)
+            yield chunk
+            await failpoints.reach("fetch.middle")
+            chunk = await self._next()
+            self._check_size(self._received)
+        if ending and not ending.complete:
+            raise OutputBad("truncated", f"the {self.type.extension} stops before its end")
+        if self.size_hint is not None and self._received != self.size_hint:
+            raise OutputBad("truncated", f"{self._received} bytes came of {self.size_hint}")
+
+    async def _next(self) -> bytes:
+        """The next chunk, b"" at the end. Only time spent waiting for the origin counts against its pace."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # Bytes that are already here are handed out without waiting, and so without a timeout.
+        if began >= self._deadline:
+            raise OutputUnavailable(f"not finished within {self._limits.total:g} s")
+        with _translated():
+            async with asyncio.timeout_at(min(began + self._limits.idle, self._deadline)):
+                chunk = await anext(self._chunks, b"")
+        self._received += len(chunk)
+        if chunk and self._pace.too_slow(len(chunk), loop.time() - began):
+            raise OutputUnavailable(f"slower than {self._limits.floor:.0f} bytes per second")
+        return chunk
+
+    def _check_size(self, size: int) -> None:
+        cap = self._limits.cap(self.type.kind)
+        if size > cap:
+            raise OutputBad(
+                "too_large", f"more than {cap} bytes ({self.type.kind}, CATCHLIGHT_FETCH_MAX_BYTES)"
+            )
+
+
+class Pace:
+    """Measures one window of waiting after the other against a floor in bytes per second."""
+
+    def __init__(self, floor: float, window: float) -> None:
+        self._floor = floor
+        self._window = window
+        self._bytes = 0
+        self._waited = 0.0
+
+    def too_slow(self, count: int, waited: float) -> bool:
+        """`count` bytes came after `waited` seconds."""
+        self._bytes += count
+        self._waited += waited
+        if self._waited < self._window:
+            return False
+        slow = self._bytes < self._floor * self._waited
+        self._bytes, self._waited = 0, 0.0
+        return slow
+
+
+async def _follow(
+    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits, deadline: float
+) -> httpx.Response:
+    """The first answer that is not a redirect."""
+    with _refusals_as_outputs(redirected=False):
+        guard.check_url(url)
+        response = await _get(client, url, limits, deadline)
+    for _ in range(_MOST_REDIRECTS):
+        if response.status_code not in _REDIRECTS:
+            return response
+        with _refusals_as_outputs(redirected=True):
+            url = await _redirect_target(response, url)
+            guard.check_url(url)
+            response = await _get(client, url, limits, deadline)
+    if response.status_code in _REDIRECTS:
+        await response.aclose()
+        raise OutputRefused("refused_redirect", f"more than {_MOST_REDIRECTS} redirects")
+    return response
+
+
+async def _get(client: httpx.AsyncClient, url: str, limits: Limits, deadline: float) -> httpx.Response:
+    patience = httpx.Timeout(None, connect=limits.connect)
+    latest = asyncio.get_running_loop().time() + limits.connect + limits.idle
+    with _translated():
+        async with asyncio.timeout_at(min(latest, deadline)):
+            request = client.build_request("GET", url, timeout=patience)
+            return await client.send(request, stream=True, follow_redirects=False, auth=None)
+
+
+async def _redirect_target(response: httpx.Response, url: str) -> str:
+    with suppress(*_LIBRARY_ERRORS):
+        await response.aclose()
+    if not (location := str(response.extensions["redirect_target"] or "")):
+        raise GuardRefused("refused_redirect", "a redirect without a target")
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        raise GuardRefused("refused_redirect", "a redirect to something that is not a URL") from None
+    if url.lower().startswith("https:") and not target.lower().startswith("https:"):
+        raise GuardRefused("refused_redirect", "a redirect from https to something else")
+    return target
+
+
+def _check_answer(response: httpx.Response) -> None:
+    status = response.status_code
+    if status in _GONE:
+        raise OutputGone(status)
+    if status == httpx.codes.NO_CONTENT:
+        raise OutputBad("empty", "the origin answered 204")
+    if status != httpx.codes.OK:
+        raise OutputUnavailable(f"the origin answered {status}")
+    codings = {coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")}
+    if codings - {"", "identity"}:
+        raise OutputBad("encoded", "the origin sent a content encoding that was not asked for")
+
+
+def _content_length(response: httpx.Response) -> int | None:
+    text = response.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+@contextmanager
+def _refusals_as_outputs(*, redirected: bool) -> Iterator[None]:
+    try:
+        yield
+    except GuardRefused as refused:
+        word: Word = "refused_redirect" if redirected else refused.word
+        text = f"redirect: {refused}" if redirected else str(refused)
+        raise OutputRefused(word, text) from refused
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Every library error becomes an outcome, which only names it: a library's text may hold the URL."""
+    try:
+        yield
+    except _LIBRARY_ERRORS as error:
+        causes = list(_causes(error))
+        if any(isinstance(cause, TimeoutError) for cause in causes):
+            raise OutputUnavailable("the origin was silent for too long") from error
+        # A reset is told apart from a close in good order in aiohttp's text only.
+        if isinstance(error.__cause__, aiohttp.ClientPayloadError) and "ConnectionReset" not in str(error):
+            raise OutputBad("truncated", "the origin closed before the declared end") from error
+        raise OutputUnavailable(f"the connection failed ({type(causes[-1]).__name__})") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -1,0 +1,82 @@
+"""One output: fetched, typed by its bytes, kept where it belongs; failures become what it says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service import failpoints, wavespeed
+from service.ledger import Note
+from service.prediction import Disposition, Step
+from workers.fetch import OutputBad, OutputGone, OutputRefused, OutputUnavailable, open_download
+from workers.sniff import dimensions
+from workers.storage import StorageError, layout
+
+if TYPE_CHECKING:
+    from service.ledger import PredictionRecord
+    from workers.fetch import Download
+    from workers.outputs import Output
+    from workers.workshop import Workshop
+
+
+def folder(record: PredictionRecord) -> str:
+    source, id_ = record.ref
+    return layout.folder(source, record.model, record.day, id_, default_source=wavespeed.SOURCE)
+
+
+async def fetch_and_keep(
+    shop: Workshop,
+    record: PredictionRecord,
+    output: Output,
+    *,
+    hold: bool,
+    notes: list[Note],
+) -> str | None:
+    """Settle `output`, or leave it open for another round. Returns what went wrong, for people."""
+    await failpoints.reach("fetch.before")
+    try:
+        async with open_download(
+            shop.fetch_client, shop.fetch_guard, output.url or "", shop.limits
+        ) as download:
+            await _keep(shop, record, output, download, hold=hold, notes=notes)
+    except OutputRefused as error:
+        output.lose(error.word)
+        problem = str(error)
+    except OutputGone as error:
+        output.gone, output.bad = output.gone + 1, False
+        problem = str(error)
+    except OutputBad as error:
+        output.bad = True
+        problem = str(error)
+    except (OutputUnavailable, StorageError) as error:
+        output.bad = False
+        problem = str(error)
+    else:
+        return None
+    notes.append(Note(Step.FETCHED, f"{output.index} failed: {problem}"[:300]))
+    return f"output {output.index}: {problem}"
+
+
+async def _keep(
+    shop: Workshop,
+    record: PredictionRecord,
+    output: Output,
+    download: Download,
+    *,
+    hold: bool,
+    notes: list[Note],
+) -> None:
+    await failpoints.reach("fetch.head")
+    kind = download.type
+    held = hold or not kind.allowed
+    key = layout.output_key(folder(record), output.index, kind.extension)
+    kept = await shop.vault.keep(key, download, held=held)
+    size = dimensions(download.head, kind)
+    output.key, output.uri = kept.key, kept.uri
+    output.sha256, output.bytes, output.media_type = kept.sha256, kept.bytes, kind.media_type
+    output.width, output.height = size or (None, None)
+    output.disposition = Disposition.HELD if held else Disposition.STORED
+    output.error = None if kind.allowed else "type_not_allowed"
+    notes.append(Note(Step.FETCHED, f"{output.index}: {kept.bytes} bytes of {kind.media_type}"))
+    notes.append(Note(Step.HELD if held else Step.STORED, kept.uri))
+    if kept.conflict:
+        notes.append(Note(Step.CONFLICT, f"other bytes stand at {key}"))

@@ -1,0 +1,72 @@
+"""Leases in hand: renewed together by one heartbeat; whoever lost his is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from service.errors import LedgerDown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from service.ledger import Ledger, PredictionRecord
+    from service.prediction import Ref
+
+log = structlog.get_logger("work")
+
+RENEWALS_PER_LEASE = 4
+
+
+class _Held(NamedTuple):
+    token: str
+    task: asyncio.Task[object]
+
+
+class Leases:
+    """`seconds` is the length of a lease; it is renewed every quarter of that."""
+
+    def __init__(self, ledger: Ledger, seconds: float) -> None:
+        self._ledger = ledger
+        self.seconds = seconds
+        self._held: dict[Ref, _Held] = {}
+
+    @asynccontextmanager
+    async def holding(self, record: PredictionRecord) -> AsyncIterator[None]:
+        """Renew the lease of `record` while the block lasts; cancel the block's task when it is lost.
+
+        What the block committed without a lease would be refused anyway: stopping early only saves the work.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a lease is held by a task")
+        if older := self._held.get(record.ref):
+            # Taken anew by this very process: the older token is void.
+            older.task.cancel()
+        mine = _Held(record.token, task)
+        self._held[record.ref] = mine
+        try:
+            yield
+        finally:
+            if self._held.get(record.ref) is mine:
+                del self._held[record.ref]
+
+    async def keep(self) -> None:
+        """Run beside the jobs, for ever."""
+        while True:
+            await asyncio.sleep(self.seconds / RENEWALS_PER_LEASE)
+            asked = dict(self._held)
+            try:
+                lost = await self._ledger.predictions.renew(
+                    [(ref, held.token) for ref, held in asked.items()], self.seconds
+                )
+            except LedgerDown as error:
+                log.warning("lease.renewal_failed", leases=len(asked), error=str(error))
+                continue
+            for ref in lost:
+                if self._held.get(ref) is asked[ref]:
+                    log.warning("lease.lost", prediction=str(ref))
+                    asked[ref].task.cancel()

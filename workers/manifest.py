@@ -1,0 +1,86 @@
+"""`manifest.json` beside the files: what the provider said and what became of it; the ledger's own backup."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from service import clock
+from service.prediction import Disposition, Nsfw
+from workers.keep import folder
+from workers.outage import waited_out
+from workers.storage import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.ledger import Note, PredictionRecord
+    from workers.outputs import Output
+    from workers.workshop import Workshop
+
+_STORED = {Disposition.STORED, Disposition.RELEASED}
+_PRIVATE = {"gone", "bad"}
+_UNSETTLED = {"stage", "reason", "finished_at", "error", "outputs", "timeline", "deliveries"}
+"""What a commit decides, and the manifest is written before it."""
+
+
+async def write(
+    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], notes: Sequence[Note]
+) -> None:
+    """Beside the stored files, or under `held/` when none is stored. Raises StorageError.
+
+    A text that is not clean is an output too: where stored files keep the manifest in the open, such texts
+    stand in a second one under `held/`.
+    """
+    key = f"{folder(record)}/{layout.MANIFEST}"
+    whole = await _content(shop, record, outputs, notes)
+    covered = [one.index for one in outputs if _is_text(one) and one.nsfw is not Nsfw.CLEAN]
+    if not in_the_open(outputs):
+        await shop.vault.write(key, _encoded(whole), held=True)
+        # A stricter duplicate may have moved the last file that kept the manifest in the open.
+        await shop.vault.delete(key, held=False)
+        return
+    if covered:
+        await shop.vault.write(key, _encoded(whole), held=True)
+        whole |= {"payload": _without(record.payload, covered)}
+    await shop.vault.write(key, _encoded(whole), held=False)
+
+
+def in_the_open(outputs: Sequence[Output]) -> bool:
+    """Beside stored files; and with clean texts, which it holds as a folder holds files, if all is clean."""
+    if any(one.disposition in _STORED for one in outputs):
+        return True
+    texts = [one for one in outputs if _is_text(one)]
+    return bool(texts) and all(one.nsfw is Nsfw.CLEAN for one in outputs)
+
+
+def _is_text(output: Output) -> bool:
+    return output.disposition is Disposition.SKIPPED
+
+
+async def _content(
+    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], notes: Sequence[Note]
+) -> dict[str, Any]:
+    so_far = await waited_out(lambda: shop.ledger.reading.prediction(record.ref), str(record.ref)) or {}
+    now = clock.now()
+    ours = [{"at": clock.rfc3339(now - note.ago), "step": note.step, "detail": note.detail} for note in notes]
+    return {
+        **{name: value for name, value in record.public().items() if name not in _UNSETTLED},
+        "outputs": [
+            {name: value for name, value in output.stored().items() if name not in _PRIVATE}
+            for output in outputs
+        ],
+        "payload": record.payload,
+        "timeline": so_far.get("timeline", []) + ours,
+    }
+
+
+def _without(payload: Any, covered: Sequence[int]) -> dict[str, Any]:
+    said = payload["outputs"]
+    values = said if isinstance(said, list) else [said]
+    kept = [None if index in covered else value for index, value in enumerate(values)]
+    return {**payload, "outputs": kept}
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

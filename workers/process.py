@@ -1,0 +1,229 @@
+"""One prediction from its completion to its end: lease, judge, fetch, keep, manifest, commit.
+
+Every effect may be done twice with the result of once: keys are deterministic, a commit is compare-and-set,
+and an event's id is a function of what it tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+import random
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service import clock, events, failpoints
+from service.durations import jittered
+from service.errors import NotFound, TryLater
+from service.ledger import Commit, Note
+from service.moderation import Action
+from service.prediction import Disposition, Reason, Stage, Step, Verdict, Via
+from workers import alone, manifest
+from workers.keep import fetch_and_keep
+from workers.outage import written
+from workers.outputs import Settled, judge, plan, settle
+from workers.workshop import OUTPUTS_AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.ledger import PredictionRecord
+    from service.prediction import Ref
+    from workers.outputs import Output
+    from workers.workshop import Workshop
+
+    Notes = list[Note]
+
+log = structlog.get_logger("work")
+
+MOST_CRASHES_ALONE = 3
+ALONE_MARGIN = 60.0
+"""Seconds that a suspect has beyond the time that its downloads may take."""
+
+
+async def process(shop: Workshop, ref: Ref) -> None:
+    """Nothing to do when it is not `accepted`: a job may ring twice. Raises what is a bug, once noted."""
+    await failpoints.reach("lease.before")
+    record = await shop.ledger.predictions.lease(ref, shop.leases.seconds, shop.name)
+    if record is None:
+        return
+    async with shop.leases.holding(record):
+        await failpoints.reach("lease.taken")
+        if record.alone and record.crashes_alone < MOST_CRASHES_ALONE:
+            await _alone(shop, record)
+        else:
+            await work(shop, record)
+
+
+async def _alone(shop: Workshop, record: PredictionRecord) -> None:
+    rounds = math.ceil(len(_values(record)) / OUTPUTS_AT_ONCE)
+    try:
+        await alone.run(record.ref, record.token, rounds * shop.settings.fetch_timeout + ALONE_MARGIN)
+    except asyncio.CancelledError:
+        # The child has handed back what it had, or was killed before it could.
+        await _commit(shop, record, _handed_back(record, plan(record, _values(record))))
+        raise
+
+
+async def work(shop: Workshop, record: PredictionRecord) -> None:
+    """Do the work of a leased prediction and commit how it ended."""
+    outputs: list[Output] = []
+    try:
+        outputs += plan(record, _values(record))
+        commit = await _decide(shop, record, outputs)
+    except asyncio.CancelledError:
+        # A stop, or the lease is gone; in the second case the ledger refuses this.
+        await _commit(shop, record, _handed_back(record, outputs))
+        raise
+    except TryLater as error:
+        commit = _failed_round(shop, record, outputs, str(error))
+    except Exception as error:
+        # The job edge: one prediction's bug is retried on its own schedule and seen in RQ's failed jobs.
+        await _commit(shop, record, _failed_round(shop, record, outputs, f"a bug: {type(error).__name__}"))
+        raise
+    await _commit(shop, record, commit)
+
+
+def _values(record: PredictionRecord) -> Sequence[object]:
+    said = record.payload.get("outputs")
+    if said is None:
+        return ()
+    return said if isinstance(said, list) else (said,)
+
+
+async def _decide(shop: Workshop, record: PredictionRecord, outputs: list[Output]) -> Commit:
+    notes: Notes = []
+    if record.crashes_alone >= MOST_CRASHES_ALONE:
+        return _given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED)
+    if record.verdict is not Verdict.COMPLETED:
+        reason = record.said_reason or Reason.PROVIDER_FAILED
+        return _final(shop, record, Settled(Stage.FAILED, reason), [], notes, error=record.said_error)
+    problems = await _round(shop, record, outputs, notes)
+    failures = record.failures + (1 if any(output.open for output in outputs) else 0)
+    decision = settle(outputs, failures, shop.settings.fetch_schedule)
+    error = "; ".join(problems)[:500]
+    if isinstance(decision, Settled):
+        await failpoints.reach("manifest.before")
+        await manifest.write(shop, record, outputs, notes)
+        await failpoints.reach("manifest.after")
+        return _final(shop, record, decision, outputs, notes, error=error)
+    wait = jittered(decision.wait, random.random())
+    kept = [output.stored() for output in outputs]
+    return Commit(Stage.ACCEPTED, outputs=kept, failures=failures, due_in=wait, notes=notes, error=error)
+
+
+async def _round(
+    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], notes: Notes
+) -> list[str]:
+    """Judge and fetch everything that is open, side by side. Returns what went wrong, for people."""
+    places = asyncio.Semaphore(OUTPUTS_AT_ONCE)
+
+    async def one(output: Output) -> str | None:
+        async with places:
+            await _check(shop, record, output)
+            return await _treat(shop, record, output, notes)
+
+    notes.append(
+        Note(Step.JUDGED, ", ".join(f"{one.index} {one.nsfw}" for one in outputs)[:300] or "no outputs")
+    )
+    # All come to their end, also at a stop or an error: none may go on writing behind a commit.
+    results = await asyncio.gather(*map(one, outputs), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, str)]
+
+
+async def _check(shop: Workshop, record: PredictionRecord, output: Output) -> None:
+    """A replay believes its eyes: what somebody removed from storage is fetched again."""
+    looked_for = output.disposition in (Disposition.STORED, Disposition.RELEASED, Disposition.HELD)
+    if record.via == Via.REPLAY and looked_for and output.key:
+        held = output.disposition is Disposition.HELD
+        if not await shop.vault.exists(output.key, held=held):
+            output.reopen()
+
+
+async def _treat(shop: Workshop, record: PredictionRecord, output: Output, notes: Notes) -> str | None:
+    action = judge(output, record.model, shop.policy)
+    if output.disposition is Disposition.STORED and action is not Action.RELEASE and output.key:
+        await _withdraw(shop, output, output.key, notes)
+        action = judge(output, record.model, shop.policy)
+    if output.open:
+        return await fetch_and_keep(shop, record, output, hold=action is not Action.RELEASE, notes=notes)
+    return None
+
+
+async def _withdraw(shop: Workshop, output: Output, key: str, notes: Notes) -> None:
+    """A stricter duplicate came after the file was stored."""
+    try:
+        placed = await shop.vault.move(key, from_held=False, to_held=True, sha256=output.sha256)
+    except NotFound:
+        output.reopen()
+        return
+    output.key, output.uri = placed.key, placed.uri
+    output.disposition = Disposition.HELD
+    notes.append(Note(Step.HELD, f"{output.index} moved: {output.nsfw}"))
+
+
+def _final(
+    shop: Workshop,
+    record: PredictionRecord,
+    end: Settled,
+    outputs: Sequence[Output],
+    notes: Sequence[Note] = (),
+    *,
+    error: str = "",
+) -> Commit:
+    kept = [output.stored() for output in outputs]
+    now = clock.now()
+    ended = dataclasses.replace(
+        record, stage=end.stage, reason=end.reason, outputs=tuple(kept), finished_at=now, error=error or None
+    )
+    told = events.of_prediction(record.ref, record.generation, ended.public(), shop.hooks.values(), now)
+    return Commit(end.stage, end.reason, error, kept, record.failures, notes=notes, events=told)
+
+
+def _failed_round(shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], error: str) -> Commit:
+    schedule = shop.settings.fetch_schedule
+    failures = record.failures + 1
+    if failures > len(schedule):
+        return _given_up(shop, record, outputs, Reason.ATTEMPTS_EXHAUSTED, error)
+    wait = jittered(schedule[failures - 1], random.random())
+    kept = [output.stored() for output in outputs]
+    return Commit(Stage.ACCEPTED, error=error, outputs=kept, failures=failures, due_in=wait)
+
+
+def _given_up(
+    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], reason: Reason, error: str = ""
+) -> Commit:
+    for output in outputs:
+        if output.open:
+            output.lose(reason)
+    return _final(shop, record, Settled(Stage.DEAD, reason), outputs, error=error)
+
+
+def _handed_back(record: PredictionRecord, outputs: Sequence[Output]) -> Commit:
+    return Commit(Stage.ACCEPTED, outputs=[output.stored() for output in outputs], failures=record.failures)
+
+
+async def _commit(shop: Workshop, record: PredictionRecord, commit: Commit) -> None:
+    """Through an outage of Redis if need be: the work is done, and only a lost lease makes it void."""
+    await failpoints.reach("commit.before")
+    kept = await written(
+        lambda: shop.ledger.predictions.commit(record.ref, Stage.WORKING, record.token, commit),
+        str(record.ref),
+    )
+    await failpoints.reach("commit.after")
+    if commit.events:
+        await failpoints.reach("outbox.after")
+    log.info(
+        "prediction.committed" if kept else "prediction.superseded",
+        prediction=str(record.ref),
+        model=record.model,
+        stage=commit.to,
+        reason=commit.reason,
+        attempt=record.attempts,
+        error=commit.error or None,
+    )

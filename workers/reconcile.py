@@ -1,0 +1,110 @@
+"""Reconciling: the provider's list against the ledger; what we never heard of comes in by the one door."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service import clock, failpoints, wavespeed
+from service.errors import ProviderDown, ProviderRefused, Unparseable
+from service.ledger import Arrival
+from service.prediction import Ref, Step, Verdict, Via
+from workers.polling import in_turn, older
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.intake import Intake
+    from service.ledger import Ledger
+    from service.ledger.intents import Intent
+    from service.prediction import Report
+    from service.settings import Settings
+    from service.wavespeed import Client
+    from workers.pace import Pace
+
+log = structlog.get_logger("sweep")
+
+PAGE = 100
+PAGES_MOST = 2_000
+RETENTION = 7 * 86_400.0
+"""The provider lists and keeps a week."""
+
+
+class Reconciler:
+    """The first run looks at the whole week, the next ones at what is new since the last that succeeded."""
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, intake: Intake, client: Client, pace: Pace
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._intake = intake
+        self._client = client
+        self._pace = pace
+        self._since: float | None = None
+
+    async def reconcile(self) -> int:
+        """How many unknown predictions were found and adopted; 0 too when the provider does not answer."""
+        began = clock.now()
+        since = began - RETENTION if self._since is None else self._since
+        try:
+            found = await self._pages(since)
+        except (ProviderDown, ProviderRefused) as error:
+            log.warning("reconcile.failed", error=str(error))
+            return 0
+        # A prediction may be listed late: look back over two rounds, and an hour at the least.
+        self._since = began - max(2 * self._settings.reconcile_every, 3600.0)
+        if found:
+            log.info("reconciled", adopted=found)
+        return found
+
+    async def _pages(self, since: float) -> int:
+        found = 0
+        for page in range(1, PAGES_MOST + 1):
+            await in_turn(self._pace)
+            reports = await self._client.listed(page, PAGE, created_after=since)
+            await failpoints.reach("reconcile.page")
+            found += await self._adopt(reports)
+            # A page leaves out what is unreadable: only an empty one is surely the last.
+            if not reports or older(reports, since):
+                break
+        return found
+
+    async def _adopt(self, reports: Sequence[Report]) -> int:
+        listed = {Ref(wavespeed.SOURCE, report.id): report for report in reports}
+        known = await self._ledger.reading.known(list(listed))
+        unknown = [ref for ref in listed if ref not in known]
+        for ref in unknown:
+            arrival = await self._arrival(ref, listed[ref])
+            intent = await self._intent_of(listed[ref])
+            if intent is not None:
+                arrival = dataclasses.replace(
+                    arrival, metadata=intent.metadata, detail="a submission of unknown outcome"
+                )
+            await self._intake.accept(arrival)
+            if intent is not None:
+                await self._ledger.intents.became(intent, ref.id)
+        return len(unknown)
+
+    async def _intent_of(self, listed: Report) -> Intent | None:
+        """The submission whose outcome we never learned, when this can only be it."""
+        if listed.created_at is None:
+            return None
+        return await self._ledger.intents.matching(listed.model, listed.created_at)
+
+    async def _arrival(self, ref: Ref, listed: Report) -> Arrival:
+        """A listed completion carries no NSFW flags, so the whole of it is fetched before it is believed."""
+        report: Report | None = listed
+        if listed.verdict is not Verdict.PENDING:
+            await in_turn(self._pace)
+            try:
+                # Listed, but without a result: taken as listed, and its flags are unknown.
+                report = await self._client.result(ref.id) or listed
+            except Unparseable as error:
+                log.warning("reconcile.unparseable", prediction=str(ref), error=str(error))
+                report = None
+        pending = report is None or report.verdict is Verdict.PENDING
+        due_in = self._settings.poll_after if pending else 0.0
+        return Arrival(ref, Via.RECONCILE, Step.RECONCILED, report, due_in=due_in, model=listed.model)

@@ -1,0 +1,223 @@
+"""The long-lived roles: open what they need, say that they are ready, beat, and drain when asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service import failpoints, logs, wavespeed
+from service.ending import end
+from service.errors import CatchlightError, ConfigError, LedgerDown
+from service.intake import Intake
+from service.ledger import Ledger
+from service.ledger.roles import BEAT_EVERY
+from service.prediction import Ref, Stage
+from service.queues import DELIVER, PROCESS
+from workers import jobs, process, workshop
+from workers.loop import HAND_BACK, Loop
+from workers.storage import StorageError, open_vault
+from workers.sweep import Sweeper
+from workers.worker import GONE, ConcurrentWorker, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.ledger import PredictionRecord
+    from service.settings import Settings
+    from workers.workshop import Workshop
+
+log = structlog.get_logger("role")
+
+REDIS_RETRY = 1.0
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+_ALONE = ("SOURCE", "ID", "TOKEN")
+
+
+def work(settings: Settings, _: list[str]) -> int:
+    """One concurrent RQ worker in this process."""
+    logs.configure(settings.log_level, settings.log_format)
+    failpoints.arm(settings.failpoints)
+    settings.require_redis_url()
+    asyncio.run(_work(settings))
+    return 0
+
+
+async def _work(settings: Settings) -> None:
+    stopping = _on_signals(*_STOPS)
+    async with workshop.opened(settings, workshop.instance_name()) as shop:
+        # A storage that cannot be written is found out now, not at the first prediction.
+        await shop.vault.check()
+        await shop.vault.tidy()
+        worker = await _registered(settings, shop.name, stopping)
+        if worker is None:
+            return
+        loop = Loop(
+            worker,
+            {PROCESS: jobs.process_prediction, DELIVER: jobs.deliver_event},
+            settings.concurrency,
+        )
+        beats = asyncio.create_task(_beat(shop.ledger, "work", shop.name))
+        stopper = asyncio.create_task(_when(stopping, loop.stop))
+        _ready("work")
+        try:
+            await loop.run(settings.grace)
+        finally:
+            await end(beats, stopper)
+            await asyncio.to_thread(_unregister, worker)
+            await _leave(shop.ledger, "work", shop.name)
+
+
+async def _registered(settings: Settings, name: str, stopping: asyncio.Event) -> ConcurrentWorker | None:
+    """RQ's worker, once Redis answers; None when we are stopped before."""
+    connection = connect(settings.require_redis_url())
+
+    def register() -> ConcurrentWorker:
+        worker = ConcurrentWorker(connection, name)
+        worker.beat([])
+        return worker
+
+    while not stopping.is_set():
+        try:
+            return await asyncio.to_thread(register)
+        except GONE as error:
+            log.warning("redis.away", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), REDIS_RETRY)
+    return None
+
+
+def _unregister(worker: ConcurrentWorker) -> None:
+    try:
+        worker.leave()
+    except GONE as error:
+        log.warning("redis.away", error=str(error))
+    worker.connection.close()
+
+
+def sweep(settings: Settings, _: list[str]) -> int:
+    """One sweeper; of several, one leads."""
+    logs.configure(settings.log_level, settings.log_format)
+    failpoints.arm(settings.failpoints)
+    settings.require_redis_url()
+    asyncio.run(_sweep(settings))
+    return 0
+
+
+async def _sweep(settings: Settings) -> None:
+    stopping = _on_signals(*_STOPS)
+    name = workshop.instance_name()
+    ledger = Ledger(settings.require_redis_url(), settings.retention)
+    intake = Intake(ledger)
+    key = settings.wavespeed_api_key
+    async with wavespeed.open_http() as http:
+        client = wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
+        sweeper = Sweeper(settings, ledger, intake, client, name)
+        beats = asyncio.create_task(_beat(ledger, "sweep", name))
+        stopper = asyncio.create_task(_when(stopping, sweeper.stop))
+        _ready("sweep")
+        try:
+            await sweeper.run()
+        finally:
+            await end(beats, stopper)
+            await intake.drained()
+            await _leave(ledger, "sweep", name)
+            await ledger.aclose()
+
+
+def alone(settings: Settings, arguments: list[str]) -> int:
+    """Work on one suspect under its parent's lease: SOURCE ID TOKEN."""
+    if len(arguments) != len(_ALONE):
+        raise ConfigError(f"alone takes {' '.join(_ALONE)}")
+    source, id_, token = arguments
+    logs.configure(settings.log_level, settings.log_format)
+    asyncio.run(_alone(settings, Ref(source, id_), token))
+    return 0
+
+
+async def _alone(settings: Settings, ref: Ref, token: str) -> None:
+    # SIGINT goes to the whole group: our parent decides what it means for us.
+    stopping = _on_signals(signal.SIGTERM)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+    async with workshop.opened(settings, workshop.instance_name()) as shop:
+        record = await shop.ledger.reading.record(ref)
+        if record is None or record.stage is not Stage.WORKING or record.token != token:
+            return
+        working = asyncio.create_task(_holding(shop, record))
+        stopper = asyncio.create_task(_end_when(stopping, working))
+        await asyncio.wait({working})
+        await end(stopper)
+        if not working.cancelled():
+            working.result()
+
+
+async def _holding(shop: Workshop, record: PredictionRecord) -> None:
+    """Renewed here as well as by the parent: should that one be killed, the work goes on."""
+    async with shop.leases.holding(record):
+        await process.work(shop, record)
+
+
+def check(settings: Settings, _: list[str]) -> int:
+    """What `doctor` wants to know of this room: one JSON list of checks on stdout."""
+    sys.stdout.write(json.dumps(asyncio.run(_check(settings))) + "\n")
+    return 0
+
+
+async def _check(settings: Settings) -> list[dict[str, str]]:
+    try:
+        vault = open_vault(settings.effective_storage_url, settings.held_storage_url, threads=2)
+    except CatchlightError as error:
+        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": "correct the setting"}]
+    try:
+        await vault.check()
+    except StorageError as error:
+        fix = "make CATCHLIGHT_STORAGE_URL (or CATCHLIGHT_HELD_STORAGE_URL) a place that this user can write"
+        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": fix}]
+    finally:
+        await vault.aclose()
+    detail = f"{settings.effective_storage_url} takes, returns and forgets a file"
+    return [{"name": "storage", "state": "ok", "detail": detail, "fix": ""}]
+
+
+def _on_signals(*numbers: signal.Signals) -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in numbers:
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _when(event: asyncio.Event, act: Callable[[], object]) -> None:
+    await event.wait()
+    act()
+
+
+async def _end_when(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+    await event.wait()
+    await end(task, again_after=HAND_BACK)
+
+
+async def _beat(ledger: Ledger, role: str, instance: str) -> None:
+    while True:
+        try:
+            await ledger.roles.beat(role, instance)
+        except LedgerDown as error:
+            log.warning("redis.away", error=str(error))
+        await asyncio.sleep(BEAT_EVERY)
+
+
+async def _leave(ledger: Ledger, role: str, instance: str) -> None:
+    try:
+        await ledger.roles.leave(role, instance)
+    except LedgerDown as error:
+        log.warning("redis.away", error=str(error))
+
+
+def _ready(role: str) -> None:
+    sys.stderr.write(f"ready role={role}\n")
+    sys.stderr.flush()

@@ -1,0 +1,21 @@
+"""Files at rest: where they stand, and stores that keep the first bytes of a place durably and whole."""
+
+from __future__ import annotations
+
+from workers.storage.layout import MANIFEST, day_of, folder, output_key, slug
+from workers.storage.store import Kept, Placed, StorageError, Store
+from workers.storage.vault import Vault, open_vault
+
+__all__ = [
+    "MANIFEST",
+    "Kept",
+    "Placed",
+    "StorageError",
+    "Store",
+    "Vault",
+    "day_of",
+    "folder",
+    "open_vault",
+    "output_key",
+    "slug",
+]

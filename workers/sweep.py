@@ -1,0 +1,130 @@
+"""The sweeper: rings what is due, polls for every callback that never came, adopts what we never heard of.
+
+Any number may run; one leads. All it does to the ledger is a script, so one that slept through its lead does
+no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service import failpoints
+from service.ending import end
+from service.errors import LedgerDown
+from workers.pace import Pace
+from workers.polling import Poller
+from workers.reconcile import Reconciler
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from service.intake import Intake
+    from service.ledger import Ledger
+    from service.settings import Settings
+    from service.wavespeed import Client
+
+log = structlog.get_logger("sweep")
+
+EVERY = 0.5
+LEAD_FOR = 10.0
+SWEEP_MOST = 500
+TRIM_EVERY = 30.0
+
+
+class Sweeper:
+    """Three rhythms that never wait for one another: sweep, poll, reconcile."""
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, intake: Intake, client: Client, instance: str
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._instance = instance
+        pace = Pace(settings.poll_rate)
+        self._poller = Poller(settings, ledger, intake, client, pace)
+        self._reconciler = Reconciler(settings, ledger, intake, client, pace)
+        self._stopping = asyncio.Event()
+        # Instants of the monotonic clock: the other one may be set back by an hour.
+        self._leads_until = 0.0
+        self._reclaims_from = 0.0
+        self._trims_from = 0.0
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until stopped."""
+        rhythms = [
+            asyncio.create_task(self._rhythm(EVERY, self._sweep)),
+            asyncio.create_task(self._rhythm(EVERY, self._poll)),
+        ]
+        if self._settings.reconcile_every:
+            every = self._settings.reconcile_every
+            rhythms.append(asyncio.create_task(self._rhythm(every, self._reconcile)))
+        try:
+            await self._stopping.wait()
+        finally:
+            await end(*rhythms)
+        if self.leading:
+            await self._abdicate()
+
+    @property
+    def leading(self) -> bool:
+        """By our own clock: who was stopped for longer than the lead no longer leads when he wakes up."""
+        return time.monotonic() < self._leads_until
+
+    async def _rhythm(self, every: float, beat: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await beat()
+            except LedgerDown as error:
+                self._leads_until = 0.0
+                log.warning("redis.away", error=str(error))
+            except Exception:
+                # The edge of the sweeper: a bug in one beat must not end the others, nor the next one.
+                log.exception("sweep.failed")
+            await asyncio.sleep(every if self.leading else EVERY)
+
+    async def _sweep(self) -> None:
+        led, began = self.leading, time.monotonic()
+        leads = await self._ledger.sweeping.lead(self._instance, LEAD_FOR)
+        self._leads_until = began + LEAD_FOR if leads else 0.0
+        if not leads:
+            return
+        if not led:
+            # Redis may have been away, and nobody could renew a lease: whoever works now has not crashed.
+            self._reclaims_from = began + self._settings.lease
+            log.info("sweep.leading", instance=self._instance)
+        await failpoints.reach("sweep.before")
+        swept = await self._ledger.sweeping.sweep(SWEEP_MOST, reclaim=began >= self._reclaims_from)
+        await failpoints.reach("sweep.after")
+        if swept.rung or swept.crashed or swept.redelivered:
+            log.info("swept", rung=swept.rung, crashed=swept.crashed, redelivered=swept.redelivered)
+        if began >= self._trims_from:
+            await self._trim(began)
+
+    async def _trim(self, now: float) -> None:
+        forgotten = await self._ledger.sweeping.trim(SWEEP_MOST)
+        # As long as there is more it goes on with every beat: a busy ledger ages as fast as it grows.
+        if forgotten < SWEEP_MOST:
+            self._trims_from = now + TRIM_EVERY
+        if forgotten:
+            log.info("trimmed", forgotten=forgotten)
+
+    async def _poll(self) -> None:
+        if self.leading:
+            await self._poller.poll()
+
+    async def _reconcile(self) -> None:
+        if self.leading:
+            await self._reconciler.reconcile()
+
+    async def _abdicate(self) -> None:
+        try:
+            await self._ledger.sweeping.abdicate(self._instance)
+        except LedgerDown as error:
+            log.warning("redis.away", error=str(error))

@@ -1,0 +1,105 @@
+"""All that a job needs, opened once per process (or once per job under a stock `rq worker`)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from service.ending import end
+from service.ledger import Ledger
+from workers.fetch import Limits
+from workers.gate import Gate
+from workers.guard import Guard, guarded_client
+from workers.leases import Leases
+from workers.storage import open_vault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+    from service.hooks import Hook
+    from service.moderation import Policy
+    from service.settings import Settings
+    from workers.storage import Vault
+
+_current: ContextVar[Workshop | None] = ContextVar("workshop", default=None)
+
+OUTPUTS_AT_ONCE = 4
+"""Of one prediction: a thousand outputs leave connections to the others, whose deadlines run meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    name: str
+    settings: Settings
+    ledger: Ledger
+    leases: Leases
+    vault: Vault
+    policy: Policy
+    limits: Limits
+    fetch_guard: Guard
+    fetch_client: httpx.AsyncClient
+    hook_client: httpx.AsyncClient
+    hooks: dict[str, Hook]
+    gates: dict[str, Gate]
+    """One for each hook."""
+
+
+def instance_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+
+
+@asynccontextmanager
+async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
+    """The workshop in the running loop; renews the leases of its jobs until it closes."""
+    ledger = Ledger(
+        settings.require_redis_url(), settings.retention, connections=settings.concurrency // 2 + 8
+    )
+    leases = Leases(ledger, settings.lease)
+    vault = open_vault(
+        settings.effective_storage_url, settings.held_storage_url, threads=max(4, settings.concurrency // 4)
+    )
+    fetch_guard = Guard(settings.fetch_hosts, settings.fetch_private)
+    fetch_client = guarded_client(fetch_guard, connections=settings.concurrency * OUTPUTS_AT_ONCE)
+    hook_client = guarded_client(Guard(None, settings.fetch_private), connections=settings.concurrency)
+    shop = Workshop(
+        name=name,
+        settings=settings,
+        ledger=ledger,
+        leases=leases,
+        vault=vault,
+        policy=settings.moderation_policy,
+        limits=Limits(
+            total=settings.fetch_timeout, idle=settings.fetch_idle, max_bytes=settings.fetch_max_bytes
+        ),
+        fetch_guard=fetch_guard,
+        fetch_client=fetch_client,
+        hook_client=hook_client,
+        hooks={hook.name: hook for hook in settings.hooks},
+        gates={
+            hook.name: Gate(settings.concurrency, hook.rate, settings.breaker_probe)
+            for hook in settings.hooks
+        },
+    )
+    renewing = asyncio.create_task(leases.keep())
+    token = _current.set(shop)
+    try:
+        yield shop
+    finally:
+        _current.reset(token)
+        await end(renewing)
+        await fetch_client.aclose()
+        await hook_client.aclose()
+        await vault.aclose()
+        await ledger.aclose()
+
+
+def current() -> Workshop | None:
+    return _current.get()
