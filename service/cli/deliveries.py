@@ -1,0 +1,103 @@
+"""`catchlight deliveries`: what was sent to hooks, and sending it again."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from service import clock
+from service.cli import screen
+from service.cli.context import opened
+from service.cli.spans import span
+from service.errors import NotFound
+
+PARTLY = 5
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API does.")]
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+def ls(
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    hook: Annotated[str | None, typer.Option(help="Only those for this hook.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="The most to list.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Go on where a list ended.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List deliveries, newest first: one event for one hook each."""
+    asyncio.run(_ls(state, hook, limit, cursor, as_json=as_json))
+
+
+async def _ls(state: str | None, hook: str | None, limit: int, cursor: str | None, *, as_json: bool) -> None:
+    async with opened() as desk:
+        items, following = await desk.ledger.reading.deliveries(limit, cursor, state=state, hook=hook)
+    if as_json:
+        screen.data({"items": items, "next": following})
+        return
+    now = clock.now()
+    columns = ("id", "state", "hook", "event", "prediction", "attempts", "last", "next", "error")
+    screen.table(columns, [_row(item, now) for item in items], no_color=desk.settings.no_color)
+    if following:
+        screen.say(f"more: --cursor {following}")
+
+
+def _row(item: dict[str, Any], now: float) -> tuple[object, ...]:
+    again = clock.parse_rfc3339(item["next_attempt_at"])
+    return (
+        *(item[name] for name in ("id", "state", "hook", "event", "prediction", "attempts", "last_status")),
+        None if again is None else f"in {span(again - now)}",
+        item["error"],
+    )
+
+
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `deliveries ls` gives it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one delivery: its event, its hook, its attempts and the last answer."""
+    asyncio.run(_show(id_, as_json=as_json))
+
+
+async def _show(id_: str, *, as_json: bool) -> None:
+    async with opened() as desk:
+        delivery = await desk.ledger.reading.delivery(id_)
+    if delivery is None:
+        raise NotFound(f"no delivery {id_}")
+    if as_json:
+        screen.data(delivery.public())
+    else:
+        screen.table(("", ""), list(delivery.public().items()), no_color=desk.settings.no_color)
+
+
+def retry(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `deliveries ls` gives them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Send deliveries again, whatever became of them: the same event, the same bytes.
+
+    Exit code 5: some of the ids are not known.
+    """
+    known, unknown = asyncio.run(_retry(ids))
+    if as_json:
+        screen.data({"retried": known, "unknown": unknown})
+    else:
+        screen.say(f"{len(known)} of {len(ids)} are sent again")
+    if unknown:
+        screen.say(f"error: no delivery {', '.join(unknown)}")
+        raise typer.Exit(PARTLY)
+
+
+async def _retry(ids: list[str]) -> tuple[list[str], list[str]]:
+    async with opened() as desk:
+        known = [id_ for id_ in ids if await desk.ledger.reading.delivery(id_)]
+        if not known:
+            raise NotFound(f"no delivery {', '.join(ids)}")
+        await desk.ledger.deliveries.send_again(known)
+    return known, [id_ for id_ in ids if id_ not in known]

@@ -1,0 +1,71 @@
+"""`catchlight doctor`: every assumption tested, each failure with its fix; and a probe for one role."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli import checks, screen, server_checks
+from service.cli.context import ledger_of
+from service.cli.health import ROLES
+from service.errors import ConfigError, InvalidInput
+from service.ledger.durability import Finding, State
+from service.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.settings import Settings
+
+USAGE, UNHEALTHY = 2, 4
+
+
+def command(
+    role: Annotated[
+        str | None, typer.Option(help=f"Only: does a process of it beat? {', '.join(ROLES)}.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+) -> None:
+    """Test every assumption: settings, Redis and its durability, roles, storage, provider, secrets, hooks.
+
+    Exit code 4: something fails. With --role it is 0 as long as one process of that role beats.
+    """
+    try:
+        settings = load()
+    except ConfigError as error:
+        _tell([Finding("settings", State.FAIL, str(error), "correct what it names")], as_json=as_json)
+        raise typer.Exit(USAGE) from None
+    found = asyncio.run(_probed(settings, role) if role else _examined(settings))
+    _tell(found, as_json=as_json, no_color=settings.no_color)
+    if any(one.state is State.FAIL for one in found):
+        raise typer.Exit(UNHEALTHY)
+
+
+async def _probed(settings: Settings, role: str) -> list[Finding]:
+    if role not in ROLES:
+        raise InvalidInput("--role", f"is one of {', '.join(ROLES)}")
+    async with ledger_of(settings) as ledger:
+        alive = [one.instance for one in await ledger.roles.alive() if one.role == role]
+    if alive:
+        return [Finding(f"role.{role}", State.OK, f"alive: {', '.join(alive)}")]
+    return [Finding(f"role.{role}", State.FAIL, f"no {ROLES[role]} beats", f"catchlight {role}")]
+
+
+async def _examined(settings: Settings) -> list[Finding]:
+    server, storage, provider = await asyncio.gather(
+        server_checks.server(settings), checks.storage(), checks.provider(settings)
+    )
+    return [*checks.of_settings(settings), *server, *storage, provider]
+
+
+def _tell(found: Sequence[Finding], *, as_json: bool, no_color: bool = False) -> None:
+    if as_json:
+        screen.data({"checks": [one._asdict() for one in found]})
+        return
+    columns = ("", "check", "found")
+    screen.table(columns, [(one.state, one.name, one.detail) for one in found], no_color=no_color)
+    for one in found:
+        if one.fix:
+            screen.heading(one.state, f"{one.name}: {one.fix}", no_color=no_color)

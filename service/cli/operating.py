@@ -1,0 +1,32 @@
+"""The operator over an opened desk, for the commands that ask the provider or change what it made."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from service import logs, wavespeed
+from service.cli.context import Desk, opened
+from service.intake import Intake
+from service.operator import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+    from service.settings import Settings
+
+
+def provider_client(settings: Settings, http: httpx.AsyncClient) -> wavespeed.Client:
+    key = settings.wavespeed_api_key
+    return wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
+
+
+@asynccontextmanager
+async def operating() -> AsyncIterator[tuple[Desk, Operator]]:
+    async with opened() as desk, wavespeed.open_http() as http:
+        # The command itself says what it did; of the log only what went wrong is news.
+        logs.configure("warning", desk.settings.log_format)
+        client = provider_client(desk.settings, http)
+        yield desk, Operator(desk.settings, desk.ledger, Intake(desk.ledger), client)

@@ -1,0 +1,124 @@
+"""`catchlight submit` and `catchlight track`: predictions that we start, and those that others started."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli import inputs, screen
+from service.cli.operating import operating
+from service.errors import NotFound
+from service.operator import Submission, check_id
+from service.prediction import TERMINAL, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service.ledger import Ledger
+    from service.prediction import Ref
+
+LOOK_EVERY = 0.5
+
+
+def submit(
+    model: Annotated[str, typer.Argument(help="As the provider names it: vendor/name.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Option("-i", "--input", metavar="K=V", help="An input, or @file.json with an object of them."),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="Kept with the prediction and told to hooks; or @file.json."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same one never submits twice.")
+    ] = None,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow it to its end; exit 0 if that is done.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the prediction as JSON.")] = False,
+) -> None:
+    """Start a prediction with our callback URL; its id is durable before it is printed.
+
+    Values that are JSON numbers, booleans, lists or objects are sent as such, all others as text.
+    """
+    submission = Submission(
+        model, inputs.parse("-i", given or ()), inputs.parse("--metadata", metadata or ())
+    )
+    asyncio.run(_submit(submission, key, watch=watch, as_json=as_json))
+
+
+async def _submit(submission: Submission, key: str | None, *, watch: bool, as_json: bool) -> None:
+    async with operating() as (desk, operator):
+        ref = await operator.submit(submission, key)
+        if not as_json:
+            screen.line(ref.id)
+        if not watch:
+            screen.say(f"submitted; `catchlight show {ref.id}` follows it")
+        seen = await (_ended if watch else _now)(desk.ledger, ref)
+    if as_json:
+        screen.data(seen)
+    elif watch:
+        _tell_end(seen)
+    if watch and seen["stage"] != Stage.DONE:
+        raise typer.Exit(1)
+
+
+async def _now(ledger: Ledger, ref: Ref) -> dict[str, Any]:
+    prediction = await ledger.reading.prediction(ref)
+    if prediction is None:
+        raise NotFound(f"no prediction {ref.id}")
+    return prediction
+
+
+async def _ended(ledger: Ledger, ref: Ref) -> dict[str, Any]:
+    """The prediction when it has ended; its timeline is told as it grows."""
+    told = 0
+    while True:
+        prediction = await _now(ledger, ref)
+        for entry in prediction["timeline"][told:]:
+            screen.say(f"{entry['at']}  {entry['step']:<12} {entry['detail']}")
+        told = len(prediction["timeline"])
+        if prediction["stage"] in TERMINAL:
+            return prediction
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _tell_end(prediction: Mapping[str, Any]) -> None:
+    why = f" ({prediction['reason']})" if prediction["reason"] else ""
+    screen.say(f"{prediction['stage']}{why}")
+    for output in prediction["outputs"]:
+        if output["uri"]:
+            screen.line(output["uri"])
+
+
+def track(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids as the provider gave them.")],
+    model: Annotated[str, typer.Option(help="Their model, when you know it.")] = "",
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="Kept with each; or @file.json.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the predictions as JSON.")] = False,
+) -> None:
+    """Adopt predictions that someone else submitted: their callbacks are expected, and polled for.
+
+    What is known already stays as it is, but takes the metadata.
+    """
+    asyncio.run(
+        _track([check_id(id_) for id_ in ids], model, inputs.parse("--metadata", metadata or ()), as_json)
+    )
+
+
+async def _track(ids: list[str], model: str, metadata: dict[str, Any], as_json: bool) -> None:
+    async with operating() as (desk, operator):
+        refs = [await operator.track(id_, model, metadata) for id_ in ids]
+        predictions = [await _now(desk.ledger, ref) for ref in refs]
+    if as_json:
+        screen.data({"items": predictions, "next": None})
+        return
+    for prediction in predictions:
+        screen.line(f"{prediction['id']}  {prediction['stage']}")

@@ -1,0 +1,47 @@
+"""Every command in the order of `catchlight --help`: its function, what it does, and one example."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    path: str
+    """One word, or a group and a word."""
+    target: str
+    """`module:function` in this package, the function with typer's annotations."""
+    summary: str
+    example: str
+    """The arguments of a command line that a person would type."""
+
+
+GROUPS = {
+    "hooks": "The downstream endpoints that we notify.",
+    "deliveries": "What was sent to hooks.",
+    "config": "The effective settings.",
+}
+ROWS = (
+    Row("up", "up:command", "Run everything on this machine.", "up"),
+    Row("demo", "demo:command", "Watch it work against a simulated provider.", "demo --events 50 --once"),
+    Row("serve", "serve:command", "Receive callbacks and answer the API.", "serve --port 8080"),
+    Row("work", "roles:work", "Fetch, check, store and notify.", "work --processes 2"),
+    Row("sweep", "roles:sweep", "Poll, retry and reconcile what is due.", "sweep"),
+    Row("submit", "submit:submit", "Start a prediction.", "submit vendor/model -i prompt='a fox' --watch"),
+    Row("track", "submit:track", "Adopt predictions that others submitted.", "track pred_abc123"),
+    Row("ls", "predictions:ls", "List predictions, newest first.", "ls stage:failed since:2h"),
+    Row("show", "predictions:show", "Show one prediction.", "show pred_abc123 --json"),
+    Row("explain", "predictions:explain", "Tell the story of one prediction.", "explain pred_abc123"),
+    Row("status", "status:command", "One screen of health.", "status"),
+    Row("replay", "replay:command", "Do it again from a step.", "replay stage:dead since:1d --dry-run"),
+    Row("hooks ls", "hooks:ls", "List the hooks and whether each is enabled.", "hooks ls"),
+    Row("hooks enable", "hooks:enable", "Enable a hook, send what waited for it.", "hooks enable crm"),
+    Row("hooks disable", "hooks:disable", "Let a hook's deliveries wait.", "hooks disable crm --why moving"),
+    Row("deliveries ls", "deliveries:ls", "List deliveries, newest first.", "deliveries ls --state dead"),
+    Row("deliveries show", "deliveries:show", "Show one delivery.", "deliveries show dlv_0123 --json"),
+    Row("deliveries retry", "deliveries:retry", "Send deliveries again.", "deliveries retry dlv_0123"),
+    Row("simulate", "simulate:command", "Run the stand-in provider alone.", "simulate --port 8090 --seed 7"),
+    Row("trigger", "trigger:command", "Send one signed callback to any URL.", "trigger flagged"),
+    Row("doctor", "doctor:command", "Test every assumption, each failure with its fix.", "doctor --json"),
+    Row("config show", "config:show", "Show every setting with its origin.", "config show"),
+    Row("config check", "config:check", "Check the settings.", "config check"),
+)
