@@ -1,0 +1,80 @@
+"""Answers held against our own OpenAPI document: an answer that it does not describe is a failure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from service import clock
+from service.web.openapi import document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "null": (type(None),),
+}
+_PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+_ANOTHER_METHOD = {"responses": dict.fromkeys(("401", "403", "404", "405"), _PROBLEM)}
+"""What may be answered to a method that the document does not have."""
+
+
+class DescribedClient(httpx.AsyncClient):
+    """Checks every answer that it gets."""
+
+    async def request(self, *arguments: Any, **more: Any) -> httpx.Response:
+        answer = await super().request(*arguments, **more)
+        assert list(faults(answer)) == []
+        return answer
+
+
+def faults(answer: httpx.Response) -> Iterator[str]:
+    """In what an answer differs from what the document says of its route, method and status."""
+    paths: dict[str, Any] = document()["paths"]
+    routes = [path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), answer.url.path)]
+    method = answer.request.method.lower()
+    for path in sorted(routes, key=lambda path: "{" in path)[:1]:
+        operation = paths[path].get(method, _ANOTHER_METHOD)
+        described = operation["responses"].get(str(answer.status_code))
+        if described is None:
+            yield f"{method} {path} may not answer {answer.status_code}: {answer.text}"
+        if described is None or method == "head":
+            return
+        ((media_type, content),) = described["content"].items()
+        if answer.headers["content-type"] != media_type:
+            yield f"{answer.headers['content-type']} is not {media_type}"
+        yield from _misfits(answer.json(), content["schema"], "answer")
+
+
+def _misfits(value: Any, schema: dict[str, Any], place: str) -> Iterator[str]:
+    if "$ref" in schema:
+        schema = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    types = schema.get("type", list(_TYPES))
+    allowed = [t for name in ([types] if isinstance(types, str) else types) for t in _TYPES[name]]
+    if not isinstance(value, tuple(allowed)):
+        yield f"{place}: {value!r} is not {types}"
+        return
+    if value not in schema.get("enum", [value]) or value != schema.get("const", value):
+        yield f"{place}: {value!r} is none of the words"
+    if schema.get("format") == "date-time" and value is not None and not _is_instant(value):
+        yield f"{place}: {value!r} is no instant with milliseconds and Z"
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _misfits(item, schema.get("items", {}), f"{place}[{index}]")
+    if isinstance(value, dict):
+        yield from (f"{place}: no {name}" for name in schema.get("required", []) if name not in value)
+        for name, inner in schema.get("properties", {}).items():
+            if name in value:
+                yield from _misfits(value[name], inner, f"{place}.{name}")
+
+
+def _is_instant(text: object) -> bool:
+    seconds = clock.parse_rfc3339(text)
+    return seconds is not None and clock.rfc3339(seconds) == text

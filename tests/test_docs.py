@@ -1,0 +1,81 @@
+"""The documents say what the code does; `uv run python -m tests.test_docs` rewrites the tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from service import embedded
+from service.cli.table import ROWS
+from service.settings import load
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+RUNBOOK = ROOT / "deploy" / "README.md"
+_TABLE = re.compile(r"(<!-- settings:[^\n]*-->\n)(.*?)(<!-- /settings -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    rows = load({}, None).describe()
+    lines = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    for row in rows:
+        name = f"`{row.variable}`" if row.variable else f"`[[{row.name}]]`"
+        default = row.default if "`" in row.default or row.default == "none" else f"`{row.default}`"
+        lines.append(f"| {name} | {default} | {row.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_runbooks_table_has_every_setting_with_its_default_and_meaning() -> None:
+    found = _TABLE.search(RUNBOOK.read_text())
+    assert found
+    assert found[2] == settings_table(), "run: uv run python -m tests.test_docs"
+
+
+def test_the_readme_is_short_and_runnable_early() -> None:
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 150
+    assert any("uv run catchlight demo" in line for line in lines[:30])
+    assert not re.search("[\U0001f000-\U0001faff\u2600-\u27bf]", README.read_text())
+
+
+def test_every_command_is_in_a_document() -> None:
+    told = README.read_text() + RUNBOOK.read_text()
+    missing = [row.path for row in ROWS if not re.search(rf"\b{row.path}\b", told)]
+    assert missing == []
+
+
+def test_the_readmes_signed_callback_is_answered_as_it_says(tmp_path: Path) -> None:
+    """Exactly the README's two blocks, in a shell, against `catchlight up`."""
+    script = next(block for block in blocks(README.read_text()) if "openssl" in block)
+    after = next(block for block in blocks(README.read_text()) if "catchlight show" in block)
+    uv = shutil.which("uv")
+    assert uv, "the README's commands need uv"
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CATCHLIGHT_", "REDIS_URL"))
+    } | {"UV_PROJECT": str(ROOT), "UV_NO_SYNC": "1", "PORT": str(embedded.free_port())}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{script}\necho\n{after}\nwait %1"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"id"')]
+    assert answers == [{"id": "pred_readme", "outcome": "new"}]
+    assert "A fox in snow." not in done.stderr
+    assert "done" in done.stdout
+
+
+def main() -> None:
+    text = RUNBOOK.read_text()
+    RUNBOOK.write_text(_TABLE.sub(lambda found: found[1] + settings_table() + found[3], text))
+
+
+if __name__ == "__main__":
+    main()

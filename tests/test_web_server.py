@@ -1,0 +1,152 @@
+"""The server around the application: deadlines, limits, start, drain and latency."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.web.server import DeadlineProtocol
+from tests.serving import PATH, callback, serving
+
+if TYPE_CHECKING:
+    from tests.serving import Served
+
+anyio = pytest.mark.anyio
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode()
+
+
+class Hasty(DeadlineProtocol):
+    header_deadline = 0.3
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def dripped(server: Served, start: bytes, drop: bytes, most: float = 5) -> tuple[bytes, float]:
+    """What comes back for a start and then drop after drop, and after how many seconds the end came."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    began = time.monotonic()
+
+    async def drip() -> None:
+        while True:
+            writer.write(drop)
+            await asyncio.sleep(0.05)
+
+    writer.write(start)
+    dripping = asyncio.create_task(drip())
+    with suppress(ConnectionError):
+        answer = await asyncio.wait_for(reader.read(), most)
+    dripping.cancel()
+    writer.close()
+    return answer, time.monotonic() - began
+
+
+@anyio
+@pytest.mark.parametrize("start", [b"", b"POST", HEAD, HEAD + b"webhook-id: x"])
+async def test_a_header_that_stalls_ends_the_connection(redis_url: str, start: bytes) -> None:
+    async with serving(redis_url, protocol=Hasty) as server:
+        began = time.monotonic()
+        assert await server.raw(start) == b""
+    assert time.monotonic() - began < 3
+
+
+@anyio
+async def test_a_header_that_drips_ends_the_connection(redis_url: str) -> None:
+    async with serving(redis_url, protocol=Hasty) as server:
+        answer, took = await dripped(server, HEAD, b"a: b\r\n")
+    assert answer == b""
+    assert took < 3
+
+
+@anyio
+async def test_the_next_header_on_a_connection_has_the_same_deadline(redis_url: str) -> None:
+    live = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(redis_url, protocol=Hasty) as server:
+        answer, took = await dripped(server, live + b"GET /li", b"v")
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert took < 3
+
+
+@anyio
+async def test_a_connection_that_rests_between_requests_is_kept(redis_url: str) -> None:
+    async with serving(redis_url, protocol=Hasty) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for _ in range(2):
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200 OK" in await reader.readuntil(b'"ok"}')
+            await asyncio.sleep(2 * Hasty.header_deadline)
+        writer.close()
+
+
+@anyio
+@pytest.mark.parametrize("drop", [b"", b"x"])
+async def test_a_body_that_stalls_or_drips_ends_the_connection(redis_url: str, drop: bytes) -> None:
+    async with serving(redis_url, body_deadline=0.3) as server:
+        answer, took = await dripped(server, HEAD + b"Content-Length: 1000\r\n\r\n{", drop)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "too_slow"
+    assert took < 3
+
+
+@anyio
+async def test_a_body_that_nobody_wants_may_not_drip_for_ever(redis_url: str) -> None:
+    start = b"POST /webhooks/nobody HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+    async with serving(redis_url, protocol=Hasty) as server:
+        answer, took = await dripped(server, start, b"x")
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert took < 3
+
+
+@anyio
+async def test_a_header_may_not_grow_for_ever(redis_url: str) -> None:
+    async with serving(redis_url) as server:
+        answer, took = await dripped(server, HEAD, b"a: " + b"b" * 20_000)
+    assert answer == b""
+    assert took < 3
+
+
+@anyio
+async def test_a_connection_too_many_is_closed_and_the_others_go_on(redis_url: str) -> None:
+    class Few(DeadlineProtocol):
+        connections_most = 2
+
+    async with serving(redis_url, protocol=Few) as server:
+        assert (await server.call_back(callback())).status_code == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        with suppress(ConnectionError):
+            assert await server.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+        assert (await server.call_back(callback())).status_code == 200
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in await reader.readuntil(b'"ok"}')
+        writer.close()
+
+
+@anyio
+@pytest.mark.parametrize(
+    "request_",
+    [
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 0x5\r\n\r\nhello",
+        HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HEAD.replace(b"\r\n", b"\n") + b"\n",
+        HEAD + b"a: b\r\n folded\r\nContent-Length: 0\r\n\r\n",
+        HEAD + b"a : b\r\n\r\n",
+        HEAD + b"a\x00b: c\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_malformed_http_is_refused_and_the_connection_closed(redis_url: str, request_: bytes) -> None:
+    async with serving(redis_url) as server:
+        assert (await server.raw(request_)).startswith(b"HTTP/1.1 400 ")
+        assert (await server.client.get("/livez")).status_code == 200
