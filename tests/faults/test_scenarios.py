@@ -1,0 +1,194 @@
+"""The faults that a Catchlight must survive, each in a small form: nothing lost, doubled, stuck or leaked."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.simulator.scenario import Scenario
+from tests.faults import proxy
+from tests.faults.family import Family
+from tests.faults.load import MIX, Load
+from tests.faults.prober import Prober
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.faults.chance import Chance
+
+
+def pause(chance: Chance, low: float, high: float) -> None:
+    """Between two faults; what happens meanwhile is the test."""
+    time.sleep(chance.between(low, high))
+
+
+def test_f01_to_f04_killed_processes_lose_nothing(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=()) as family:
+        load = Load(family, chance, 200, 20)
+        while load.running:
+            pause(chance, 0.2, 0.8)
+            family.kill(chance.one(["serve", "work-1", "work-2", "sweep"]), group=chance.happens(0.5))
+        family.ends_well()
+
+
+def test_f05_a_killed_redis_is_a_503_and_then_a_delay(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=()) as family, Prober(family) as prober:
+        load = Load(family, chance, 120, 15)
+        for down_for in (0.5, 1.0, 3.0):
+            pause(chance, 0.5, 1.5)
+            family.kill("redis", down_for=down_for)
+            wait_until(lambda: prober.last_status == 503, what="a callback is answered 503")
+            wait_until(lambda: prober.last_status == 200, what="a callback is answered 200 again")
+        id_ = family.submit("clean")
+        wait_until(lambda: family.stage(id_) == "done", 10, "workers are back within 10 s")
+        load.wait()
+        family.ends_well()
+
+
+def test_f07_a_flushed_redis_is_restored_from_the_providers_list(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=()) as family:
+        load = Load(family, chance, 60, 20)
+        load.reached(40)
+        family.redis.flushall()
+        # Who was told before is told again, under the same ids, of a completion that came another way.
+        family.history.write("fault", name="flushall", begins=True, in_flight=200, forgets=True)
+        load.wait()
+        family.ends_well()
+
+
+def test_f08_a_full_redis_is_a_503_and_then_a_delay(tmp_path: Path, chance: Chance) -> None:
+    # Much that is due while it is full: polls, retries, rings.
+    mix = {Scenario.CLEAN: 40, Scenario.LATE: 30, Scenario.LOST: 10, Scenario.FLAKY: 20}
+    with Family(tmp_path, chance.seed, ways=()) as family, Prober(family) as prober:
+        load = Load(family, chance, 150, 25, mix)
+        load.reached(75)
+        family.redis.config_set("maxmemory", 1_000_000)
+        family.history.write("fault", name="redis full", begins=True, in_flight=None)
+        wait_until(lambda: prober.last_status == 503, what="a callback is answered 503")
+        pause(chance, 3, 4)
+        assert prober.last_status == 503
+        family.redis.config_set("maxmemory", 0)
+        load.wait()
+        family.ends_well()
+
+
+def test_f09_a_redis_that_is_hard_to_reach_hangs_nobody(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=("redis",)) as family, Prober(family):
+        load = Load(family, chance, 120, 10)
+        for mode in (proxy.BLACK_HOLE, proxy.RESET, proxy.delay(0.2)):
+            pause(chance, 0.5, 1)
+            family.fault("redis", mode)
+            pause(chance, 2, 3)
+            family.fault("redis", proxy.PASS)
+        load.wait()
+        family.ends_well()
+
+
+def test_f10_a_storage_that_is_gone_for_a_while_delays_and_acks_go_on(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=()) as family, Prober(family) as prober:
+        load = Load(family, chance, 60, 15)
+        load.reached(20)
+        away = family.storage.with_name("away")
+        family.storage.rename(away)
+        family.storage.write_text("no folder")
+        pause(chance, 2, 3)
+        assert prober.last_status == 200
+        family.storage.unlink()
+        away.rename(family.storage)
+        load.wait()
+        family.ends_well()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(["mount", *options], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this user cannot mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_f10_a_full_disk_delays_and_leaves_no_halves(
+    small_disk: Path, tmp_path: Path, chance: Chance
+) -> None:
+    changes = {"storage_url": small_disk.as_uri()}
+    big = {"media_bytes": 40_000}
+    with Family(tmp_path / "family", chance.seed, ways=(), changes=changes, simulator=big) as family:
+        family.storage = small_disk
+        load = Load(family, chance, 60, 15)
+        load.wait()
+        pause(chance, 1, 2)
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+        family.ends_well()
+
+
+def test_f12_an_origin_that_fails_is_asked_again(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=("origin",)) as family:
+        load = Load(family, chance, 120, 15)
+        for mode in (proxy.BLACK_HOLE, proxy.REFUSE, proxy.RESET, proxy.cut(2000), proxy.drip(2000)):
+            family.fault("origin", mode)
+            pause(chance, 1, 2)
+        load.wait()
+        family.ends_well()
+
+
+def test_f14_lost_doubled_reordered_and_stale_callbacks(tmp_path: Path, chance: Chance) -> None:
+    bad = {Scenario.LOST: 30, Scenario.DUPLICATE: 10, Scenario.OUT_OF_ORDER: 10, Scenario.LATE: 5}
+    mix = {Scenario.CLEAN: 30, Scenario.FORGED: 5} | bad
+    with Family(tmp_path, chance.seed, ways=()) as family:
+        Load(family, chance, 150, 40, mix, unannounced=0.1).wait()
+        account = family.ends_well()
+    lost = [line["id"] for line in account.predictions if line["scenario"] in (Scenario.LOST, Scenario.LATE)]
+    assert {account.found(id_)["received_via"] for id_ in lost} <= {"poll", "reconcile"}
+
+
+def test_f16_a_provider_that_fails_while_polling_is_caught_up_with(tmp_path: Path, chance: Chance) -> None:
+    mix = {Scenario.LOST: 50, Scenario.CLEAN: 50}
+    config = {"fault_rate": 0.2}
+    with Family(tmp_path, chance.seed, ways=("provider",), simulator=config) as family:
+        load = Load(family, chance, 60, 20, mix)
+        family.fault("provider", chance.one([proxy.BLACK_HOLE, proxy.RESET, proxy.REFUSE]))
+        pause(chance, 2, 3)
+        load.wait()
+        family.ends_well()
+
+
+def test_f18_a_rolling_deploy_answers_no_5xx_and_loses_nothing(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=(), workers=1) as family:
+        load = Load(family, chance, 120, 20, MIX)
+        for generation in (2, 3):
+            for role, old in (("serve", "serve"), ("work", "work-1"), ("sweep", "sweep")):
+                before = old if generation == 2 else f"{role}-new{generation - 1}"
+                family.add(f"{role}-new{generation}")
+                assert family.processes.retire(before) == 0
+        load.wait()
+        account = family.ends_well()
+    statuses = {line["status"] for line in account.by_what["callback"]}
+    assert statuses <= {200, 202, 401, None}
+
+
+def test_f20_who_was_stopped_beyond_his_lease_commits_nothing(tmp_path: Path, chance: Chance) -> None:
+    with Family(tmp_path, chance.seed, ways=()) as family:
+        family.add("sweep-2")
+        load = Load(family, chance, 100, 15)
+        for name in ("work-1", "sweep", "work-2"):
+            pause(chance, 0.3, 0.8)
+            family.processes.signal(name, signal.SIGSTOP)
+            family.history.write("fault", name=f"{name} stopped", begins=True, in_flight=None)
+            pause(chance, 2.5, 3.5)
+            family.processes.signal(name, signal.SIGCONT)
+        load.wait()
+        family.ends_well()
