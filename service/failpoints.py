@@ -1,13 +1,16 @@
-"""Named places where a test can make this process die, fail or stall: around every durable step.
+"""Named places where a test can make this process die, fail, stall or spin: around every durable step.
 
-Armed by CATCHLIGHT_FAILPOINTS only, as `name=kill`, `name=raise` or `name=stall:10s`, with `@n` for the n-th
-time it is reached (else the first), and commas between several. Unarmed, reaching one looks at an empty dict.
+Armed by CATCHLIGHT_FAILPOINTS only, as `name=kill`, `name=raise`, `name=stall:10s` or `name=spin`, with
+commas between several. It acts once, the first time it is reached or the n-th with `@n`; with `~word` it acts
+each time that it is reached for a model whose name holds the word. Unarmed, reaching one looks at an empty
+dict.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ class Act(StrEnum):
     KILL = "kill"
     RAISE = "raise"
     STALL = "stall"
+    SPIN = "spin"
+    """Holds the loop and never comes back."""
 
 
 class FailpointError(RuntimeError):
@@ -50,7 +55,6 @@ NAMES = (
     "manifest.after",
     "commit.before",
     "commit.after",
-    "commit.after",
     "outbox.after",
     "deliver.taken",
     "deliver.before_send",
@@ -71,28 +75,31 @@ class _Armed:
     seconds: float
     left: int
     """How often it may still be reached before it acts; it acts once."""
+    word: str
+    """Of the models for which it acts each time, instead."""
 
 
 _armed: dict[str, _Armed] = {}
+_HOW = re.compile(r"(?P<act>[a-z]+)(:(?P<seconds>[^@~]+))?(@(?P<nth>[1-9][0-9]*))?(~(?P<word>.+))?", re.ASCII)
 
 
 def _parse(text: str) -> dict[str, _Armed]:
     armed = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, how = part.partition("=")
+        name, _, said = part.partition("=")
         if name not in NAMES:
             raise ConfigError(f"CATCHLIGHT_FAILPOINTS: `{part}`: there is no failpoint {name}")
-        how, _, nth = how.partition("@")
-        act, _, seconds = how.partition(":")
-        if act not in list(Act) or (nth and not nth.isdigit()):
+        how = _HOW.fullmatch(said)
+        if how is None or how["act"] not in list(Act):
             raise ConfigError(
-                f"CATCHLIGHT_FAILPOINTS: `{part}`: must be {name}=kill, =raise or =stall:10s, "
-                "with @n for the n-th time"
+                f"CATCHLIGHT_FAILPOINTS: `{part}`: must be {name}=kill, =raise, =stall:10s or =spin, "
+                "with @n for the n-th time or ~word for models of that name"
             )
         try:
-            armed[name] = _Armed(Act(act), parse_duration(seconds or "10s"), int(nth or 1))
+            seconds = parse_duration(how["seconds"] or "10s")
         except ValueError as error:
             raise ConfigError(f"CATCHLIGHT_FAILPOINTS: `{part}`: {error}") from error
+        armed[name] = _Armed(Act(how["act"]), seconds, int(how["nth"] or 1), how["word"] or "")
     return armed
 
 
@@ -102,9 +109,9 @@ def arm(text: str | None) -> None:
     _armed.update(_parse(text or ""))
 
 
-async def reach(name: str) -> None:
-    """On the loop."""
-    if _armed and (armed := _due(name)):
+async def reach(name: str, model: str = "") -> None:
+    """On the loop; `model` is that of the prediction at hand, where one is."""
+    if _armed and (armed := _due(name, model)):
         if armed.act is Act.STALL:
             await asyncio.sleep(armed.seconds)
         else:
@@ -120,18 +127,26 @@ def reach_in_thread(name: str) -> None:
             _end(name, armed.act)
 
 
-def _due(name: str) -> _Armed | None:
+def _due(name: str, model: str = "") -> _Armed | None:
     armed = _armed.get(name)
     if armed is None:
         return None
-    armed.left -= 1
-    if armed.left:
-        return None
+    if armed.word:
+        if armed.word not in model:
+            return None
+    else:
+        armed.left -= 1
+        if armed.left:
+            return None
     log.warning("failpoint", name=name, act=armed.act)
     return armed
 
 
 def _end(name: str, act: Act) -> None:
-    if act is Act.KILL:
-        os.kill(os.getpid(), signal.SIGKILL)
+    match act:
+        case Act.KILL:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case Act.SPIN:
+            while True:
+                pass
     raise FailpointError(name)

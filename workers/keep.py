@@ -32,7 +32,7 @@ async def fetch_and_keep(
     notes: list[Note],
 ) -> str | None:
     """Settle `output`, or leave it open for another round. Returns what went wrong, for people."""
-    await failpoints.reach("fetch.before")
+    await failpoints.reach("fetch.before", record.model)
     try:
         async with open_download(
             shop.fetch_client, shop.fetch_guard, output.url or "", shop.limits

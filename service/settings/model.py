@@ -121,7 +121,7 @@ class Settings(BaseModel):
     no_color: bool = setting(False, "Plain terminal output")
 
     failpoints: str | None = setting(
-        None, "For fault tests only: `name=kill`, `name=raise` or `name=stall:10s` at named places"
+        None, "For fault tests only: `name=kill`, `raise`, `stall:10s` or `spin` at named places"
     )
 
     moderation_clean: Action = setting(Action.RELEASE, "For clean outputs: `release`, `hold` or `drop`")

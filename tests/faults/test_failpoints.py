@@ -54,7 +54,7 @@ def test_every_failpoint_is_reached_somewhere() -> None:
     assert set(NAMES) - set(wired()) == set()
 
 
-@pytest.mark.parametrize("act", list(Act))
+@pytest.mark.parametrize("act", [Act.KILL, Act.RAISE, Act.STALL])
 def test_nothing_is_lost_or_doubled_at_any_failpoint(act: Act, tmp_path: Path, chance: Chance) -> None:
     unreached: list[str] = []
     with Family(tmp_path, chance.seed, ways=(), workers=WORKERS) as family:
@@ -114,7 +114,7 @@ def _arm(family: Family, act: Act, name: str, slot_name: str) -> Callable[[], bo
             return lambda: slot.starts > armed
         case Act.RAISE:
             return lambda: slot.starts > armed or name in slot.said()
-        case Act.STALL:
+        case _:
             return lambda: time.monotonic() - began > STALL + 1
 
 
