@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Of the fault suites; they stand here, as pytest reads options only from the uppermost conftest."""
+    parser.addoption("--faults", choices=("short", "long"), default="short", help="size of the fault suites")
+    parser.addoption("--seed", type=int, default=1, help="what the faults' chance begins with")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -21,6 +21,7 @@ def test_a_short_episode_of_everything_loses_nothing(tmp_path: Path, seed: int) 
     assert summary.kills + summary.faults > 3
 
 
-@pytest.mark.usefixtures("long")
-def test_the_long_run_loses_nothing(tmp_path: Path, seed: int) -> None:
+def test_the_long_run_loses_nothing(tmp_path: Path, seed: int, long: bool) -> None:
+    if not long:
+        pytest.skip("only with --faults=long")
     assert run(tmp_path, seed, LONG) == []

@@ -1,19 +1,23 @@
-"""Any order of everything that can happen to predictions, and what must hold after each step."""
+"""The stages as a state machine: any order of what can happen, on virtual time, and what must hold.
+
+`--faults=long` tries 2,000 sequences of 50 steps.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from service import events, keys
 from service.hooks import Dead, Delivered, Retry
 from service.ledger import Commit, Ledger
-from service.prediction import LEGAL_MOVES, TERMINAL, Disposition, Nsfw, Reason, Ref, Stage, Verdict
+from service.prediction import LEGAL_MOVES, TERMINAL, Disposition, Nsfw, Reason, Stage, Verdict
 from tests.builders import (
     LEASE,
     RETENTION,
@@ -49,6 +53,22 @@ ARRIVALS: dict[str, Callable[[str], Arrival]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that the invariants look at; members are `source:id` and delivery ids."""
+
+    in_stage: dict[Stage, list[str]]
+    index: list[str]
+    work: set[str]
+    poll: set[str]
+    ageing: set[str]
+    waited_for: list[str]
+    """Deliveries that are active, waiting or parked, as often as they stand there."""
+    stages: dict[str, str | None]
+    lives: dict[str, int]
+    states: dict[str, str | None]
+
+
 class Predictions(RuleBasedStateMachine):
     url = ""
 
@@ -60,7 +80,7 @@ class Predictions(RuleBasedStateMachine):
         self.run(self.ledger.redis.flushall())
         self.leases: dict[str, PredictionRecord] = {}
         self.void: list[PredictionRecord] = []
-        self.stages: dict[str, str] = {}
+        self.stages: dict[str, str | None] = {}
 
     def run(self, what: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(what)
@@ -139,45 +159,81 @@ class Predictions(RuleBasedStateMachine):
         self.run(self.ledger.sweeping.sweep(100, reclaim=reclaim))
         self.run(self.ledger.sweeping.trim(100))
 
+    @rule(by=st.sampled_from([-3600, -40, 400, 3600]))
+    def clock_is_set(self, by: float) -> None:
+        """No lease runs out of it, and nothing is due sooner or later for it."""
+        sweeping = self.ledger.sweeping
+        self.run(sweeping.sweep(100, reclaim=True, elapsed=0.0))
+        self.clock.advance(by)
+        swept = self.run(sweeping.sweep(100, reclaim=True, elapsed=0.0))
+        assert (swept.stepped, swept.rung, swept.crashed, swept.redelivered) == (by, 0, 0, 0)
+
+    def look(self) -> Snapshot:
+        seen: Snapshot = self.run(self._look())
+        return seen
+
+    async def _look(self) -> Snapshot:
+        places = (keys.INDEX, keys.DUE_WORK, keys.DUE_POLL, keys.EXPIRY, keys.DELIVERIES)
+        waiting = (keys.DELIVERIES_ACTIVE, keys.DELIVERIES_WAITING)
+        async with self.ledger.redis.pipeline() as pipe:
+            for name in (*(keys.STAGE + stage for stage in Stage), *places, *waiting):
+                pipe.zrange(name, 0, -1)
+            for hooked in HOOKS:
+                pipe.smembers(keys.DELIVERIES_PARKED + hooked.name)
+            found = await pipe.execute()
+        in_stage = dict(zip(Stage, found, strict=False))
+        index, work, poll, ageing, deliveries, *waited_for = found[len(Stage) :]
+        async with self.ledger.redis.pipeline() as pipe:
+            for member in index:
+                pipe.hget(keys.PREDICTION + member, "stage")
+                pipe.ttl(keys.PREDICTION + member)
+            for id_ in deliveries:
+                pipe.hget(keys.DELIVERY + id_, "state")
+            said = await pipe.execute()
+        of_predictions, states = said[: 2 * len(index)], said[2 * len(index) :]
+        return Snapshot(
+            in_stage,
+            index,
+            set(work),
+            set(poll),
+            set(ageing),
+            [id_ for place in waited_for for id_ in place],
+            dict(zip(index, of_predictions[::2], strict=True)),
+            dict(zip(index, of_predictions[1::2], strict=True)),
+            dict(zip(deliveries, states, strict=True)),
+        )
+
     @invariant()
-    def every_stage_is_counted_once_and_moved_to_legally(self) -> None:
-        redis, seen = self.ledger.redis, {}
-        for stage in Stage:
-            for member in self.run(redis.zrange(keys.STAGE + stage, 0, -1)):
-                assert member not in seen, "in two stages at once"
-                seen[member] = stage
-        known = self.run(redis.zrange(keys.INDEX, 0, -1))
-        assert sorted(seen) == sorted(known)
-        for member, stage in seen.items():
-            assert self.run(redis.hget(keys.PREDICTION + member, "stage")) == stage
+    def what_must_hold_holds(self) -> None:
+        seen = self.look()
+        self.every_stage_is_counted_once_and_moved_to_legally(seen)
+        self.whatever_has_not_ended_is_due_somewhere(seen)
+        self.every_pending_delivery_is_waited_for_in_one_place(seen)
+
+    def every_stage_is_counted_once_and_moved_to_legally(self, seen: Snapshot) -> None:
+        stage_of: dict[str, str | None] = {}
+        for entered, members in seen.in_stage.items():
+            for member in members:
+                assert member not in stage_of, "in two stages at once"
+                stage_of[member] = entered
+        assert stage_of == seen.stages
+        for member, stage in stage_of.items():
             before = self.stages.get(member)
             assert before is None or before == stage or stage in reachable(Stage(before))
-        self.stages = {member: str(stage) for member, stage in seen.items()}
+        self.stages = stage_of
 
-    @invariant()
-    def whatever_has_not_ended_is_due_somewhere(self) -> None:
-        work = set(self.run(self.ledger.redis.zrange(keys.DUE_WORK, 0, -1)))
-        poll = set(self.run(self.ledger.redis.zrange(keys.DUE_POLL, 0, -1)))
-        ageing = set(self.run(self.ledger.redis.zrange(keys.EXPIRY, 0, -1)))
-        for member, stage in self.stages.items():
-            assert (member in work) == (stage in (Stage.ACCEPTED, Stage.WORKING))
-            assert (member in poll) == (stage == Stage.AWAITED)
-            assert (member in ageing) == (stage in TERMINAL)
-            lives = self.run(self.ledger.redis.ttl(keys.PREDICTION + member))
-            assert (lives > 0) == (stage in TERMINAL)
+    @staticmethod
+    def whatever_has_not_ended_is_due_somewhere(seen: Snapshot) -> None:
+        for member, stage in seen.stages.items():
+            assert (member in seen.work) == (stage in (Stage.ACCEPTED, Stage.WORKING))
+            assert (member in seen.poll) == (stage == Stage.AWAITED)
+            assert (member in seen.ageing) == (stage in TERMINAL)
+            assert (seen.lives[member] > 0) == (stage in TERMINAL)
 
-    @invariant()
-    def every_pending_delivery_is_waited_for_in_one_place(self) -> None:
-        redis = self.ledger.redis
-        places: list[str] = []
-        for name in ("crm", "mail"):
-            places += self.run(redis.smembers(keys.DELIVERIES_PARKED + name))
-        for name in (keys.DELIVERIES_ACTIVE, keys.DELIVERIES_WAITING):
-            places += self.run(redis.zrange(name, 0, -1))
-        for id_ in self.run(redis.zrange(keys.DELIVERIES, 0, -1)):
-            found = self.run(self.ledger.reading.delivery(id_))
-            assert found is not None
-            assert places.count(id_) == (found.state == "pending")
+    @staticmethod
+    def every_pending_delivery_is_waited_for_in_one_place(seen: Snapshot) -> None:
+        for id_, state in seen.states.items():
+            assert seen.waited_for.count(id_) == (state == "pending")
 
     @invariant()
     def a_void_lease_commits_nothing(self) -> None:
@@ -191,29 +247,17 @@ def reachable(left: Stage) -> frozenset[Stage]:
     return LEGAL_MOVES[left].union(*(LEGAL_MOVES[to] for to in LEGAL_MOVES[left]))
 
 
-def test_the_ledger_holds_together_whatever_happens_in_whatever_order(redis_server: str) -> None:
+def test_the_ledger_holds_together_whatever_happens_in_whatever_order(
+    redis_server: str, long: bool, seed: int
+) -> None:
     Predictions.url = redis_server
+    sequences, steps = (2_000, 50) if long else (60, 20)
     run_state_machine_as_test(
-        Predictions, settings=settings(max_examples=100, stateful_step_count=15, deadline=None)
+        seeded(seed)(Predictions),
+        settings=settings(
+            max_examples=sequences,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )
-
-
-@pytest.mark.anyio
-async def test_no_key_of_ours_lives_for_ever_but_those_on_the_list(ledger: Ledger, clock: Clock) -> None:
-    for id_ in IDS:
-        await accept(ledger, callback(completed(id_)))
-        record = await ledger.predictions.lease(Ref("main", id_), LEASE, "w1")
-        assert record is not None
-        public = record.public() | {"stage": "done", "outputs": []}
-        told = events.of_prediction(record.ref, 1, public, HOOKS, clock.now)
-        await ledger.predictions.commit(
-            record.ref, Stage.WORKING, record.token, Commit(Stage.DONE, events=told)
-        )
-    listed, _ = await ledger.reading.deliveries(50, None)
-    for one in listed:
-        taken = await ledger.deliveries.take(one["id"], 20)
-        assert taken is not None
-        await ledger.deliveries.attempted(taken, Delivered(), status=200, error="", now=clock.now)
-    allowed = {keys.INDEX, keys.EXPIRY, keys.DELIVERIES, keys.TALLY, keys.SEQUENCE, keys.STAGE + "done"}
-    immortal = [key for key in await ledger.redis.keys("*") if await ledger.redis.ttl(key) < 0]
-    assert set(immortal) == allowed | {"rq:queue:catchlight", "rq:queues"}
