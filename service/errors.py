@@ -10,6 +10,7 @@ CatchlightError
 │   └── Conflict         the same key with other content, or an ambiguous id (409)
 ├── TryLater         nothing is wrong with the request; the same call may succeed later
 │   ├── LedgerDown       Redis cannot take it (503)
+│   │   └── LedgerFull   it takes no new work until what it holds is worked off; all else goes on
 │   └── ProviderDown     the provider answers 429, 5xx or not at all; may carry `retry_after`
 └── GiveUp           trying again will not help
     ├── ProviderRefused  the provider said no, with its status and message
@@ -65,6 +66,10 @@ class Conflict(Refused):
 
 
 class LedgerDown(TryLater):
+    pass
+
+
+class LedgerFull(LedgerDown):
     pass
 
 

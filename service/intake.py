@@ -64,7 +64,8 @@ class Intake:
         finally:
             batch.awaited_by -= 1
         if isinstance(outcome, LedgerDown):
-            raise LedgerDown(str(outcome), outcome.retry_after)
+            # Anew for each, as a traceback grows with every raise.
+            raise type(outcome)(str(outcome), outcome.retry_after)
         return outcome
 
     async def accept_all(self, arrivals: Sequence[Arrival]) -> list[Outcome]:

@@ -11,8 +11,8 @@ import pytest
 
 from service import keys, settings, wavespeed
 from service.intake import Intake
-from service.ledger import Ledger
-from service.prediction import Stage
+from service.ledger import Arrival, Ledger
+from service.prediction import Ref, Stage, Step, Via
 from tests.builders import RETENTION, accept_one, callback, completed, fields_of, finish, jobs, ref, stage_of
 from tests.provider import Provider, providing
 from tests.serving import own_redis
@@ -208,3 +208,31 @@ async def test_a_stop_while_redis_is_away_ends_in_good_order(tmp_path: Path) -> 
             server.kill()
             await running.stop()
             assert running.task.exception() is None
+
+
+async def test_a_full_redis_is_worked_off_under_the_same_lead(tmp_path: Path) -> None:
+    """What polling finds has no room; who crashed meanwhile is reclaimed all the same."""
+    with own_redis(tmp_path) as server:
+        real = Ledger(server.url, RETENTION)
+        await accept_one(real, callback(completed()))
+        await accept_one(real, Arrival(Ref(wavespeed.SOURCE, "polled"), Via.TRACK, Step.TRACKED))
+        async with sweeping(server.url) as (running, provider):
+            provider.add("polled")
+            await until(lambda: running.sweeper.leading)
+            assert await real.predictions.lease(ref(), 0.5, "gone") is not None
+            used = (await real.redis.info("memory"))["used_memory"]
+            server.configure("maxmemory", str(int(used / 0.9)))
+
+            async def crashed() -> bool:
+                return "crashes" in await fields_of(real)
+
+            await until(crashed)
+            assert "polled" in provider.paths()
+            assert await real.reading.counts() == await real.reading.counts() | {"awaited": 1}
+            server.configure("maxmemory", "0")
+
+            async def taken() -> bool:
+                return (await real.reading.counts())["awaited"] == 0
+
+            await until(taken)
+        await real.aclose()

@@ -11,7 +11,7 @@ from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from service.errors import ConfigError, LedgerDown
+from service.errors import ConfigError, LedgerDown, LedgerFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ CONNECT_TIMEOUT = 0.8
 ANSWER_TIMEOUT = 1.2
 
 _CANNOT_NOW = re.compile(r"\b(OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|BUSY|CLUSTERDOWN)\b")
+_FULL = "FULL "
 # Of these the library cuts the word off the message.
 _KNOWN_CANNOT = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError, redis_errors.ClusterDownError)
 
@@ -54,7 +55,14 @@ def reaching() -> Iterator[None]:
     except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
         raise LedgerDown(f"Redis does not answer: {error}", retry_after=1) from error
     except redis_errors.ResponseError as error:
+        if str(error).startswith(_FULL):
+            raise full(str(error)) from error
         # Anywhere in the message: a script's error quotes the one that stopped it.
         if isinstance(error, _KNOWN_CANNOT) or _CANNOT_NOW.search(str(error)):
             raise LedgerDown(f"Redis cannot take it: {error}", retry_after=2) from error
         raise
+
+
+def full(said: str) -> LedgerFull:
+    """What a script says when it takes no new work."""
+    return LedgerFull(f"Redis is too full: {said.removeprefix(_FULL)}", retry_after=2)

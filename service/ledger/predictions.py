@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from service.errors import LedgerDown
+from service.ledger.connection import full
 from service.ledger.records import PredictionRecord, known, pairs
 from service.prediction import LEGAL_MOVES, Reason, Ref, Stage
 
@@ -145,4 +146,6 @@ class Predictions:
 def _outcome(answer: str) -> Outcome | LedgerDown:
     if answer in _OUTCOMES:
         return Outcome(answer)
+    if answer.startswith("FULL "):
+        return full(answer)
     return LedgerDown(f"the ledger cannot take it: {answer}")

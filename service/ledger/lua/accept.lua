@@ -1,6 +1,7 @@
 -- Accept a batch of arrivals: deduplicate, write the record, set when it is due, push the RQ job, in one step.
 -- ARGV[3] is the number of arrivals; then for each its source:id and FIELDS, as `Arrival.encoded` writes them.
--- Returns one outcome per arrival: new | advanced | known | stale, or 'refused: ' and why it cannot be written.
+-- Returns one outcome per arrival: new | advanced | known | stale, FULL when there is no room for new work, or
+-- 'refused: ' and why it cannot be written.
 
 -- Letters that only a newer version knows count as the strictest.
 local RANK = {c = 1, u = 2, f = 3}
@@ -106,6 +107,8 @@ local function accept(ref, item)
   local existing =
     {stage = reply[1], verdict = reply[2], status = reply[3] or '', digest = reply[4], nsfw = reply[5] or ''}
   local ended = item.verdict ~= '' and item.verdict ~= 'pending'
+  -- What brings a payload or a record needs room; what is known already, or only waits, does not.
+  if (not existing.stage or (ended and not existing.verdict)) and is_crowded() then return FULL end
   local outcome
   if not ended then
     outcome = await(ref, item, existing)

@@ -5,6 +5,7 @@ redis.call('ZREMRANGEBYSCORE', K.INTENTS_OPEN, '-inf', instant(NOW - tonumber(AR
 local earlier = redis.call('GET', name)
 -- The same text is our own, asked again after a lost answer.
 if earlier and earlier ~= text then return earlier end
+if is_crowded() then return redis.error_reply(FULL) end
 redis.call('SET', name, text, 'EX', ARGV[6])
 redis.call('ZADD', K.INTENTS_OPEN, ARGV[5], ARGV[3])
 return false

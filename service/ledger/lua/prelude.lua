@@ -39,6 +39,22 @@ end
 
 local function count(name, n) redis.call('HINCRBY', K.TALLY, name, n or 1) end
 
+-- Above this share of `maxmemory` nothing new is taken: the rest is for working off what is here.
+local ADMIT_BELOW = 0.8
+local FULL = 'FULL no new work above ' .. ADMIT_BELOW * 100 .. ' % of maxmemory'
+
+local crowded
+local function is_crowded()
+  if crowded == nil then
+    local memory = redis.pcall('INFO', 'memory')
+    local text = type(memory) == 'string' and memory or ''
+    local most = tonumber(string.match(text, 'maxmemory:(%d+)')) or 0
+    local used = tonumber(string.match(text, 'used_memory:(%d+)')) or 0
+    crowded = most > 0 and used > ADMIT_BELOW * most
+  end
+  return crowded
+end
+
 local function why(failure) return type(failure) == 'table' and failure.err or tostring(failure) end
 
 -- Did the server say that it cannot write now? Then nothing is wrong with the entry, and it keeps its place.
