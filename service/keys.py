@@ -21,6 +21,8 @@
 | intents:open             | zset   | for ever, trimmed       | submit               | reconcile         |
 | role:<role>:<instance>   | hash   | 15 s, renewed           | every role           | status, doctor    |
 | sweeper                  | string | 10 s, renewed           | sweeper              | sweeper           |
+| clock                    | string | for ever                | sweeper              | sweeper           |
+| reconciled               | string | 14 d, renewed           | sweeper              | sweeper           |
 | aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
 | tally                    | hash   | for ever                | every script         | status, demo      |
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
@@ -55,6 +57,10 @@ INTENT = PREFIX + "intent:"
 INTENTS_OPEN = PREFIX + "intents:open"
 ROLE = PREFIX + "role:"
 SWEEPER = PREFIX + "sweeper"
+CLOCK = PREFIX + "clock"
+"""The server's time at the last sweep."""
+RECONCILED = PREFIX + "reconciled"
+"""A mark of the last reconciliation: gone or older when Redis has lost what it had."""
 ASIDE = PREFIX + "aside"
 TALLY = PREFIX + "tally"
 SEQUENCE = PREFIX + "sequence"

@@ -124,6 +124,21 @@ async def test_the_first_run_looks_at_the_week_and_the_next_at_what_is_new(redis
         assert (await both.prediction("late"))["stage"] == Stage.AWAITED
 
 
+@pytest.mark.parametrize("lost", ["all of it", "its last second"])
+async def test_after_redis_has_lost_something_it_is_the_whole_week_again(redis_url: str, lost: str) -> None:
+    async with books(redis_url) as both:
+        both.provider.add("days_old", "processing", created=now() - 5 * 86_400)
+        assert await both.reconciler.reconcile() == 1
+        mark = await both.ledger.sweeping.mark()
+        assert await both.reconciler.reconcile() == 0
+        await both.ledger.redis.flushall()
+        if lost != "all of it":
+            assert mark is not None
+            await both.ledger.sweeping.leave_mark(mark)
+        assert await both.reconciler.reconcile() == 1
+        assert (await both.prediction("days_old"))["stage"] == Stage.AWAITED
+
+
 async def test_a_run_that_failed_is_made_up_for_by_the_next(redis_url: str) -> None:
     async with books(redis_url) as both:
         both.provider.add("old", "processing", created=now() - 86_400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,7 +34,11 @@ RETENTION = 7 * 86_400.0
 
 
 class Reconciler:
-    """The first run looks at the whole week, the next ones at what is new since the last that succeeded."""
+    """The first run looks at the whole week, the next ones at what is new since the last that succeeded.
+
+    That one leaves a mark in Redis. When it is gone or another, Redis has lost what it had, or somebody else
+    has led meanwhile: then it is the whole week again.
+    """
 
     def __init__(
         self, settings: Settings, ledger: Ledger, intake: Intake, client: Client, pace: Pace
@@ -43,12 +48,14 @@ class Reconciler:
         self._intake = intake
         self._client = client
         self._pace = pace
-        self._since: float | None = None
+        self._since = 0.0
+        self._mark = ""
 
     async def reconcile(self) -> int:
         """How many unknown predictions were found and adopted; 0 too when the provider does not answer."""
         began = clock.now()
-        since = began - RETENTION if self._since is None else self._since
+        kept = self._mark and await self._ledger.sweeping.mark() == self._mark
+        since = self._since if kept else began - RETENTION
         try:
             found = await self._pages(since)
         except (ProviderDown, ProviderRefused) as error:
@@ -56,6 +63,8 @@ class Reconciler:
             return 0
         # A prediction may be listed late: look back over two rounds, and an hour at the least.
         self._since = began - max(2 * self._settings.reconcile_every, 3600.0)
+        self._mark = uuid.uuid4().hex
+        await self._ledger.sweeping.leave_mark(self._mark)
         if found:
             log.info("reconciled", adopted=found)
         return found

@@ -14,7 +14,7 @@ import structlog
 
 from service import failpoints
 from service.ending import end
-from service.errors import LedgerDown
+from service.errors import LedgerDown, LedgerFull
 from workers.pace import Pace
 from workers.polling import Poller
 from workers.reconcile import Reconciler
@@ -51,6 +51,7 @@ class Sweeper:
         # Instants of the monotonic clock: the other one may be set back by an hour.
         self._leads_until = 0.0
         self._reclaims_from = 0.0
+        self._swept_at = 0.0
         self._trims_from = 0.0
 
     def stop(self) -> None:
@@ -81,6 +82,9 @@ class Sweeper:
         while True:
             try:
                 await beat()
+            except LedgerFull as error:
+                # It answers, and what is here can be worked off: no reason to stop leading.
+                log.warning("redis.full", error=str(error))
             except LedgerDown as error:
                 self._leads_until = 0.0
                 log.warning("redis.away", error=str(error))
@@ -100,10 +104,18 @@ class Sweeper:
             self._reclaims_from = began + self._settings.lease
             log.info("sweep.leading", instance=self._instance)
         await failpoints.reach("sweep.before")
-        swept = await self._ledger.sweeping.sweep(SWEEP_MOST, reclaim=began >= self._reclaims_from)
+        asked = time.monotonic()
+        swept = await self._ledger.sweeping.sweep(
+            SWEEP_MOST,
+            reclaim=began >= self._reclaims_from,
+            elapsed=asked - self._swept_at if led else None,
+        )
+        self._swept_at = asked
         await failpoints.reach("sweep.after")
         if swept.rung or swept.crashed or swept.redelivered:
             log.info("swept", rung=swept.rung, crashed=swept.crashed, redelivered=swept.redelivered)
+        if swept.stepped:
+            log.warning("redis.clock_set", seconds=swept.stepped, fix="synchronise the clocks (NTP)")
         if began >= self._trims_from:
             await self._trim(began)
 

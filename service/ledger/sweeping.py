@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from service import keys
 from service.ledger.connection import reaching
@@ -11,6 +11,8 @@ from service.prediction import Ref
 
 if TYPE_CHECKING:
     from service.ledger.scripts import Scripts
+
+_MARK_LIVES = 14 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Swept:
     """Leases that ran out."""
     redelivered: int
     """Deliveries whose next attempt was due."""
+    stepped: float
+    """Seconds by which the server's clock was set since the last sweep; all due times moved along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,14 @@ class Sweeping:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
-    async def sweep(self, limit: int, *, reclaim: bool) -> Swept:
-        """Ring everything due, at most `limit` of each kind. `reclaim=False` leaves expired leases alone."""
-        return Swept(*await self._scripts.run("sweep", limit, int(reclaim)))
+    async def sweep(self, limit: int, *, reclaim: bool, elapsed: float | None = None) -> Swept:
+        """Ring everything due, at most `limit` of each kind. `reclaim=False` leaves expired leases alone.
+
+        `elapsed`: seconds since the last sweep, by a clock that cannot be set; None when that is not known.
+        """
+        since = "" if elapsed is None else f"{elapsed:.3f}"
+        rung, crashed, redelivered, stepped = await self._scripts.run("sweep", limit, int(reclaim), since)
+        return Swept(rung, crashed, redelivered, float(stepped))
 
     async def due_polls(self, limit: int, first: float, growth: float, longest: float) -> list[DuePoll]:
         """Awaited predictions to ask for now; their next poll is set already, in seconds of growing waits."""
@@ -47,6 +56,15 @@ class Sweeping:
 
     async def trim(self, limit: int) -> int:
         return int(await self._scripts.run("trim", limit))
+
+    async def mark(self) -> str | None:
+        """What the last reconciliation has left."""
+        with reaching():
+            return cast("str | None", await self._scripts.redis.get(keys.RECONCILED))
+
+    async def leave_mark(self, mark: str) -> None:
+        with reaching():
+            await self._scripts.redis.set(keys.RECONCILED, mark, ex=_MARK_LIVES)
 
     async def lead(self, instance: str, seconds: float) -> bool:
         """Become or stay the one sweeper that acts."""

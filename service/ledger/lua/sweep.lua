@@ -1,10 +1,27 @@
 -- Look after everything that is due: predictions first, then deliveries. ARGV[3] the most to touch of each,
--- [4] 1 to reclaim expired leases, 0 just after an outage of Redis: then nobody could renew, and nobody crashed.
+-- [4] 1 to reclaim expired leases, 0 just after an outage of Redis: then nobody could renew, and nobody crashed;
+-- [5] seconds since the last sweep by a clock that cannot be set, or '' when that is not known.
 -- Expired leases are crashes and go back to work; jobs lost from the queue ring again.
--- Returns {rung, crashed, delivered-rings}.
+-- Returns {rung, crashed, delivered-rings, seconds by which the server's clock was set, as text}.
 local limit = tonumber(ARGV[3])
 local reclaim = ARGV[4] == '1'
 local rung, crashed, redelivered = 0, 0, 0
+
+-- A server's clock that is set moves every due time away from its meaning: leases would all seem to have run out, or
+-- what is due would wait for an hour. So the due times are set with it. What was written between the step and this
+-- sweep moves too; a lease is renewed anyway, and a retry comes early or late once.
+local STEP = 5
+local function stepped()
+  local last, elapsed = tonumber(redis.call('GET', K.CLOCK) or NOW), tonumber(ARGV[5])
+  redis.call('SET', K.CLOCK, instant(NOW))
+  local by = NOW - last - (elapsed or math.max(0, NOW - last))
+  if math.abs(by) < STEP then return 0 end
+  for _, set in ipairs({K.DUE_WORK, K.DUE_POLL, K.DELIVERIES_WAITING, K.DELIVERIES_ACTIVE}) do
+    local all = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
+    for i = 1, #all, 2 do redis.call('ZADD', set, instant(tonumber(all[i + 1]) + by), all[i]) end
+  end
+  return by
+end
 
 local function look(ref)
   local key = K.PREDICTION .. ref
@@ -43,7 +60,8 @@ local function look_at_delivery(id)
   end
 end
 
+local by = stepped()
 each_due(K.DUE_WORK, limit, look)
 each_due(K.DELIVERIES_WAITING, limit, look_at_delivery)
 each_due(K.DELIVERIES_ACTIVE, limit, look_at_delivery)
-return {rung, crashed, redelivered}
+return {rung, crashed, redelivered, instant(by)}
