@@ -50,7 +50,7 @@ async def process(shop: Workshop, ref: Ref) -> None:
     if record is None:
         return
     async with shop.leases.holding(record):
-        await failpoints.reach("lease.taken")
+        await failpoints.reach("lease.taken", record.model)
         if record.alone and record.crashes_alone < MOST_CRASHES_ALONE:
             await _alone(shop, record)
         else:

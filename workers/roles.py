@@ -13,16 +13,16 @@ import structlog
 
 from service import failpoints, logs, wavespeed
 from service.ending import end
-from service.errors import CatchlightError, ConfigError, LedgerDown
+from service.errors import CatchlightError, ConfigError
 from service.intake import Intake
 from service.ledger import Ledger
-from service.ledger.roles import BEAT_EVERY
 from service.prediction import Ref, Stage
 from service.queues import DELIVER, PROCESS
 from workers import jobs, process, workshop
 from workers.loop import HAND_BACK, Loop
 from workers.storage import StorageError, open_vault
 from workers.sweep import Sweeper
+from workers.watchdog import patience, watching
 from workers.worker import GONE, ConcurrentWorker, connect
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ async def _work(settings: Settings) -> None:
             {PROCESS: jobs.process_prediction, DELIVER: jobs.deliver_event},
             settings.concurrency,
         )
-        beats = asyncio.create_task(_beat(shop.ledger, "work", shop.name))
+        beats = asyncio.create_task(shop.ledger.roles.keep_beating("work", shop.name))
         stopper = asyncio.create_task(_when(stopping, loop.stop))
         _ready("work")
         try:
-            await loop.run(settings.grace)
+            with watching(patience(settings.lease)):
+                await loop.run(settings.grace)
         finally:
             await end(beats, stopper)
             await asyncio.to_thread(_unregister, worker)
-            await _leave(shop.ledger, "work", shop.name)
 
 
 async def _registered(settings: Settings, name: str, stopping: asyncio.Event) -> ConcurrentWorker | None:
@@ -118,7 +118,7 @@ async def _sweep(settings: Settings) -> None:
     async with wavespeed.open_http() as http:
         client = wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
         sweeper = Sweeper(settings, ledger, intake, client, name)
-        beats = asyncio.create_task(_beat(ledger, "sweep", name))
+        beats = asyncio.create_task(ledger.roles.keep_beating("sweep", name))
         stopper = asyncio.create_task(_when(stopping, sweeper.stop))
         _ready("sweep")
         try:
@@ -126,7 +126,6 @@ async def _sweep(settings: Settings) -> None:
         finally:
             await end(beats, stopper)
             await intake.drained()
-            await _leave(ledger, "sweep", name)
             await ledger.aclose()
 
 
@@ -136,6 +135,7 @@ def alone(settings: Settings, arguments: list[str]) -> int:
         raise ConfigError(f"alone takes {' '.join(_ALONE)}")
     source, id_, token = arguments
     logs.configure(settings.log_level, settings.log_format)
+    failpoints.arm(settings.failpoints)
     asyncio.run(_alone(settings, Ref(source, id_), token))
     return 0
 
@@ -158,8 +158,9 @@ async def _alone(settings: Settings, ref: Ref, token: str) -> None:
 
 async def _holding(shop: Workshop, record: PredictionRecord) -> None:
     """Renewed here as well as by the parent: should that one be killed, the work goes on."""
-    async with shop.leases.holding(record):
-        await process.work(shop, record)
+    with watching(patience(shop.settings.lease)):
+        async with shop.leases.holding(record):
+            await process.work(shop, record)
 
 
 def check(settings: Settings, _: list[str]) -> int:
@@ -200,22 +201,6 @@ async def _when(event: asyncio.Event, act: Callable[[], object]) -> None:
 async def _end_when(event: asyncio.Event, task: asyncio.Task[None]) -> None:
     await event.wait()
     await end(task, again_after=HAND_BACK)
-
-
-async def _beat(ledger: Ledger, role: str, instance: str) -> None:
-    while True:
-        try:
-            await ledger.roles.beat(role, instance)
-        except LedgerDown as error:
-            log.warning("redis.away", error=str(error))
-        await asyncio.sleep(BEAT_EVERY)
-
-
-async def _leave(ledger: Ledger, role: str, instance: str) -> None:
-    try:
-        await ledger.roles.leave(role, instance)
-    except LedgerDown as error:
-        log.warning("redis.away", error=str(error))
 
 
 def _ready(role: str) -> None:
