@@ -13,6 +13,7 @@ from service.cli.spans import span
 from service.errors import ConfigError, LedgerDown
 from service.ledger import durability, reaching
 from service.ledger.durability import Finding, State
+from service.ledger.roles import CLOCKS_APART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 OLDEST = (6, 2)
 FULL_AT = 0.8
-CLOCKS_APART = 30.0
 PROBE_TTL = 60
 
 

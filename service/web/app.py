@@ -50,11 +50,14 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        beating = asyncio.create_task(_beat(ledger))
+        beside = [
+            asyncio.create_task(ledger.roles.keep_beating("serve", f"{socket.gethostname()}-{os.getpid()}")),
+            asyncio.create_task(_warn_of_forgetting(ledger)),
+        ]
         try:
             yield
         finally:
-            await end(beating)
+            await end(*beside)
             # The answers of the last batch are out only when it is written.
             await intake.drained()
             await http.aclose()
@@ -78,28 +81,16 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     )
 
 
-async def _beat(ledger: Ledger) -> None:
-    instance = f"{socket.gethostname()}-{os.getpid()}"
-    checked = False
-    try:
-        while True:
-            try:
-                await ledger.roles.beat("serve", instance)
-                if not checked:
-                    await _warn_of_forgetting(ledger)
-                    checked = True
-            except LedgerDown as error:
-                log.warning("redis.away", error=str(error))
-            await asyncio.sleep(BEAT_EVERY)
-    finally:
-        try:
-            await ledger.roles.leave("serve", instance)
-        except LedgerDown as error:
-            log.warning("redis.away", error=str(error))
-
-
 async def _warn_of_forgetting(ledger: Ledger) -> None:
     """Redis that may forget what it has acknowledged: allowed, and never silent."""
-    for finding in await durability.check(ledger.redis):
+    while True:
+        try:
+            findings = await durability.check(ledger.redis)
+        except LedgerDown:
+            # The beat beside us says so.
+            await asyncio.sleep(BEAT_EVERY)
+        else:
+            break
+    for finding in findings:
         if finding.state is not durability.State.OK:
             log.warning("redis.not_durable", detail=finding.detail, fix=finding.fix)
