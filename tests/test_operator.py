@@ -116,7 +116,9 @@ async def test_of_many_with_one_key_at_once_one_is_submitted(
         *(operator.submit(WORK, "key-1") for _ in range(20)), return_exceptions=True
     )
     assert len(provider[1].listed()) == 1
-    assert {type(answer) for answer in answers} <= {Ref, SubmitUnknown}
+    # On a crowded machine Redis may be too slow for one of them, which then was certainly not submitted.
+    assert {type(answer) for answer in answers} <= {Ref, SubmitUnknown, LedgerDown}
+    assert Ref in {type(answer) for answer in answers}
 
 
 async def test_a_refusal_is_passed_on_and_frees_the_key(operator: Operator, ledger: Ledger) -> None:

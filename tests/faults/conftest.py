@@ -19,6 +19,12 @@ def chance(seed: int, request: pytest.FixtureRequest) -> Chance:
 
 
 @pytest.fixture
+def times(long: bool) -> int:
+    """How many times as long a fault lasts, and as much comes meanwhile, as every day."""
+    return 15 if long else 1
+
+
+@pytest.fixture
 def long(request: pytest.FixtureRequest) -> bool:
     """Is this the long run, and not that of every day?"""
     return bool(request.config.getoption("faults") == "long")

@@ -67,6 +67,8 @@ def take_the_storage_away(family: Family, chance: Chance) -> None:
 def _break(way: str) -> Disturbance:
     def disturbance(family: Family, chance: Chance) -> None:
         modes = [proxy.BLACK_HOLE, proxy.REFUSE, proxy.RESET, proxy.cut(3_000), proxy.drip(20_000)]
+        if way != "redis":
+            modes.append(proxy.UNAVAILABLE)
         family.fault(way, chance.one([*modes, proxy.delay(0.2)]))
         time.sleep(chance.between(0.5, 4))
         family.fault(way, proxy.PASS)

@@ -25,7 +25,7 @@ from tests.faults.proxy import PASS, FaultProxy
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -57,7 +57,10 @@ class UnsettledError(AssertionError):
 
 
 class Family:
-    """`ways` go through fault proxies; `changes` are settings by attribute name."""
+    """`ways` go through fault proxies; `changes` are settings by attribute name.
+
+    `variables` are more environment for one role, or for all under "".
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Family:
         simulator: Mapping[str, Any] | None = None,
         more_hooks: str = "",
         sinks: Mapping[str, Sink] | None = None,
+        variables: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.folder = folder
         self.seed = seed
@@ -82,6 +86,7 @@ class Family:
         self._config |= simulator or {}
         self._more_hooks = more_hooks
         self.sinks = dict(sinks or {})
+        self._variables = dict(variables or {})
         self._stack = ExitStack()
         self.simulator: Simulator
         self.redis: redis.Redis
@@ -89,6 +94,8 @@ class Family:
         self.base = self.provider = ""
         self._taken = 0
         self.storage = folder / "outputs"
+        self.list_files: Callable[[History], None] = lambda history: evidence.storage(history, self.storage)
+        """Writes down what is stored; a test with another kind of storage has its own."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -135,7 +142,8 @@ class Family:
     def _start_redis(self, stack: ExitStack) -> str:
         port = embedded.free_port()
         command = embedded.command(self.folder, port)
-        self.processes.add(Slot("redis", command, {}, "", self.folder / "redis.log"))
+        variables = dict(self._variables.get("redis", {}))
+        self.processes.add(Slot("redis", command, variables, "", self.folder / "redis.log"))
         embedded.wait_ready(port)
         self.redis = stack.enter_context(redis.Redis(port=port, socket_timeout=5))
         self._url = embedded.url(port)
@@ -159,7 +167,8 @@ class Family:
             "fetch_hosts": "127.0.0.1",
             "fetch_private": "127.0.0.0/8",
         }
-        return child_environment(PACE | places | self._changes, inherit=False)
+        settings = child_environment(PACE | places | self._changes, inherit=False)
+        return settings | dict(self._variables.get("", {}))
 
     def _start_roles(self) -> None:
         names = ["serve", "sweep", *(f"work-{number + 1}" for number in range(self._workers))]
@@ -179,7 +188,8 @@ class Family:
         command = [sys.executable, "-m", *module]
         log = self.folder / f"{name}.log"
         ready = f"ready role={role}"
-        self.processes.add(Slot(name, command, self.environment, ready, log), wait=wait)
+        environment = self.environment | dict(self._variables.get(role, {}))
+        self.processes.add(Slot(name, command, environment, ready, log), wait=wait)
 
     def submit(self, scenario: str, model: str = MODEL) -> str:
         """At the provider, by somebody else, with our callback address; the id."""
@@ -270,7 +280,7 @@ class Family:
             evidence.told(self.history, name, list(sink.seen))
         ids = [one.id for one in self.backstage.call(self.simulator.listed)]
         self.backstage.run(evidence.ledger(self.history, self._url, ids))
-        evidence.storage(self.history, self.storage)
+        self.list_files(self.history)
         evidence.endless_keys(self.history, self.redis)
         evidence.processes(self.history, list(self.processes.slots.values()), "drained")
 

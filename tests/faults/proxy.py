@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks what passes through it: refused, swallowed, reset, delayed, dripped or cut."""
+"""A TCP proxy that breaks what passes through: refused, swallowed, reset, delayed, dripped, cut, or a 503."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Kind(StrEnum):
     DELAY = "delay"
     DRIP = "drip"
     CUT = "cut"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,9 @@ BLACK_HOLE = Mode(Kind.BLACK_HOLE)
 """Accepted, read, never answered."""
 RESET = Mode(Kind.RESET)
 """A RST where the first bytes of an answer would be."""
+UNAVAILABLE = Mode(Kind.UNAVAILABLE)
+"""HTTP alone: every request is answered 503."""
+_UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 def delay(seconds: float) -> Mode:
@@ -134,7 +138,7 @@ class FaultProxy:
         self._mode = mode
         for link in list(self._links):
             link.answered = 0
-            if link.torn or mode.kind in (Kind.REFUSE, Kind.RESET):
+            if link.torn or mode.kind in (Kind.REFUSE, Kind.RESET, Kind.UNAVAILABLE):
                 link.reset()
 
     async def _accepted(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
@@ -155,6 +159,13 @@ class FaultProxy:
     async def _serve(self, link: _Link, reader: asyncio.StreamReader) -> None:
         if self._mode.kind is Kind.BLACK_HOLE:
             link.torn = True
+            await _swallow(reader)
+            return
+        if self._mode.kind is Kind.UNAVAILABLE:
+            await reader.read(CHUNK)
+            link.client.write(_UNAVAILABLE)
+            link.client.write_eof()
+            # Closed on a client that still sends, the answer would be lost to a reset.
             await _swallow(reader)
             return
         try:

@@ -173,3 +173,11 @@ def test_an_absent_target_is_a_reset_and_its_return_is_found(
     assert is_refused(dial)
     between.target = echo
     assert ask(dial()) == b"ping"
+
+
+def test_unavailable_answers_503_whatever_is_sent(between: FaultProxy) -> None:
+    between.set(proxy.UNAVAILABLE)
+    with socket.create_connection(("127.0.0.1", between.port), timeout=5) as client:
+        client.sendall(b"PUT /x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000)
+        assert client.recv(1000).startswith(b"HTTP/1.1 503 ")
+        assert client.recv(1000) == b""
