@@ -16,6 +16,7 @@ ledger      prediction, found: the public object with timeline and deliveries, o
 file        path below the storage's root, sha256, bytes
 key         name, type, ttl: a Redis key that is left at the end
 process     role, moment (`baseline`, `drained`), descriptors, memory (bytes)
+canary      address: a forbidden address has accepted a connection
 leak        canary, place: a secret that stands where none may
 """
 

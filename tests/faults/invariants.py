@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from service import clock
-from service.prediction import Nsfw, Stage
+from service.prediction import Nsfw, Stage, Step
 from tests.faults.account import Violation
 from tests.faults.moves import illegal_moves
 
@@ -181,11 +181,21 @@ def nothing_unclean_is_handed_on(account: Account) -> Iterator[Violation]:
             yield Violation("I6 moderation", id_, f"{line['path']} does not stand under {HELD}/")
 
 
+def nothing_forbidden_is_connected_to(account: Account) -> Iterator[Violation]:
+    """I7: a canary listens where no URL of a stranger may lead."""
+    for line in account.by_what["canary"]:
+        yield Violation("I7 addresses", None, f"{line['address']} accepted a connection")
+
+
 def acknowledgements_are_durable(account: Account) -> Iterator[Violation]:
     """I8: a 2xx is in the ledger; what cannot be written is a 503 in time; nothing else is a 5xx."""
-    for line in account.by_what["callback"]:
-        if _is_2xx(line["status"]) and not account.found(line["prediction"]):
-            yield Violation("I8 acknowledged", line["prediction"], f"{line['status']} without a record")
+    answered = Counter(line["prediction"] for line in account.by_what["callback"] if _is_2xx(line["status"]))
+    for id_, count in answered.items():
+        # Found again by other ways it has a record all the same, but not these lines.
+        steps = [line["step"] for line in account.found(id_).get("timeline", [])]
+        written = steps.count(Step.CALLED_BACK)
+        if not steps or (written < count and not account.forgot):
+            yield Violation("I8 acknowledged", id_, f"{count} answered 2xx, {written} written down")
     for line in [*account.by_what["callback"], *account.by_what["answer"]]:
         status, seconds = int(line["status"] or 0), float(line["seconds"] or 0)
         if status >= 500 and status != 503:
@@ -234,6 +244,7 @@ INVARIANTS: tuple[Callable[[Account], Iterator[Violation]], ...] = (
     duplicates_are_few,
     nothing_is_stuck,
     nothing_unclean_is_handed_on,
+    nothing_forbidden_is_connected_to,
     acknowledgements_are_durable,
     nothing_leaks,
     poison_stays_alone,

@@ -111,8 +111,17 @@ def flagged_called_clean(lines: list[Line]) -> None:
     one(lines, "hook")["outputs"][1] = output(1, "clean", "stored")
 
 
+def canary_connected_to(lines: list[Line]) -> None:
+    lines.append({"at": START, "what": "canary", "address": "('::1', 80)"})
+
+
 def acknowledged_without_record(lines: list[Line]) -> None:
     lines.append(one(lines, "callback") | {"prediction": "never-heard-of"})
+
+
+def acknowledged_before_it_was_written(lines: list[Line]) -> None:
+    """A poll has found it in the end."""
+    found(lines)["timeline"][0]["step"] = "polled"
 
 
 def server_error(lines: list[Line]) -> None:
@@ -169,7 +178,8 @@ BROKEN: list[tuple[str, Callable[[list[Line]], None]]] = [
     ("I4 duplicates", told_twice),
     *(("I5 stuck", how) for how in (ended_late, waits_too_long)),
     *(("I6 moderation", how) for how in (flagged_handed_on, flagged_called_clean)),
-    ("I8 acknowledged", acknowledged_without_record),
+    ("I7 addresses", canary_connected_to),
+    *(("I8 acknowledged", how) for how in (acknowledged_without_record, acknowledged_before_it_was_written)),
     *(("I8 answers", how) for how in (server_error, slow_refusal)),
     *(("I9 leaks", how) for how in (key_for_ever, ledger_key_for_ever, descriptors_leak)),
     ("F22 secrets", secret_found),
