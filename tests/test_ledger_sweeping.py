@@ -234,3 +234,31 @@ async def test_what_came_back_to_life_is_not_trimmed(ledger: Ledger, clock: Cloc
     clock.advance(RETENTION * 2)
     assert await ledger.sweeping.trim(10) == 0
     assert await stage_of(ledger) == Stage.ACCEPTED
+
+
+@pytest.mark.parametrize("by", [-3600, 3600, -7, 7])
+async def test_a_clock_that_is_set_makes_no_lease_run_out_and_nothing_wait(
+    ledger: Ledger, clock: Clock, by: float
+) -> None:
+    """Neither of what was there before the step nor of what was written between it and the sweep."""
+    await accept(ledger, *(callback(completed(id_)) for id_ in ("before", "between", "retry")))
+    await lease(ledger, "before")
+    retry = await lease(ledger, "retry")
+    again = Commit(Stage.ACCEPTED, failures=1, due_in=60)
+    await ledger.predictions.commit(ref("retry"), Stage.WORKING, retry.token, again)
+    await ledger.sweeping.sweep(10, reclaim=True)
+    clock.advance(by)
+    await lease(ledger, "between")
+    swept = await ledger.sweeping.sweep(10, reclaim=True, elapsed=0.0)
+    assert (swept.stepped, swept.crashed, swept.rung) == (by, 0, 0)
+    clock.advance(61)
+    assert (await ledger.sweeping.sweep(10, reclaim=False, elapsed=61.0)).rung == 1
+    assert [await stage_of(ledger, id_) for id_ in ("before", "between")] == [Stage.WORKING] * 2
+
+
+async def test_a_sweep_that_comes_late_is_no_step_of_the_clock(ledger: Ledger, clock: Clock) -> None:
+    await ledger.sweeping.sweep(10, reclaim=True)
+    clock.advance(100)
+    assert (await ledger.sweeping.sweep(10, reclaim=True, elapsed=99.0)).stepped == 0
+    clock.advance(100)
+    assert (await ledger.sweeping.sweep(10, reclaim=True)).stepped == 0

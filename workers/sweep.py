@@ -115,6 +115,7 @@ class Sweeper:
         if swept.rung or swept.crashed or swept.redelivered:
             log.info("swept", rung=swept.rung, crashed=swept.crashed, redelivered=swept.redelivered)
         if swept.stepped:
+            self._reclaims_from = asked + self._settings.lease
             log.warning("redis.clock_set", seconds=swept.stepped, fix="synchronise the clocks (NTP)")
         if began >= self._trims_from:
             await self._trim(began)

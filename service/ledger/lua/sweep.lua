@@ -8,8 +8,8 @@ local reclaim = ARGV[4] == '1'
 local rung, crashed, redelivered = 0, 0, 0
 
 -- A server's clock that is set moves every due time away from its meaning: leases would all seem to have run out, or
--- what is due would wait for an hour. So the due times are set with it. What was written between the step and this
--- sweep moves too; a lease is renewed anyway, and a retry comes early or late once.
+-- what is due would wait for an hour. So all due times are set along. Those that were written since the step go too far,
+-- hence nobody's lease is reclaimed for as long as a lease lasts: whoever is alive renews meanwhile.
 local STEP = 5
 local function stepped()
   local last, elapsed = tonumber(redis.call('GET', K.CLOCK) or NOW), tonumber(ARGV[5])
@@ -20,6 +20,7 @@ local function stepped()
     local all = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
     for i = 1, #all, 2 do redis.call('ZADD', set, instant(tonumber(all[i + 1]) + by), all[i]) end
   end
+  reclaim = false
   return by
 end
 
