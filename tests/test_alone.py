@@ -65,7 +65,7 @@ async def test_three_crashes_alone_are_the_end_and_hooks_are_told(
             await until(lambda before=before: children() - before)  # type: ignore[misc]  # bound to this round
             os.kill((children() - before).pop(), signal.SIGKILL)
             await working
-            assert await lease_runs_out(place, ref) == 1
+            assert await place.stage(ref) == Stage.ACCEPTED, "nobody waits for the lease to run out"
         await process.process(shop, ref)
         ended = await place.prediction(ref)
         assert (ended["stage"], ended["reason"], ended["attempts"]) == (
@@ -112,5 +112,32 @@ async def test_a_child_that_hangs_is_killed_when_its_time_is_over(
         before = children()
         await process.process(shop, ref)
         assert children() == before
-        assert await place.stage(ref) == Stage.WORKING
-        assert await lease_runs_out(place, ref) == 1
+        assert await place.stage(ref) == Stage.ACCEPTED
+        assert (await place.record(ref)).crashes_alone == 1
+
+
+async def test_a_parent_that_dies_with_its_child_says_nothing_against_the_suspect(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Somebody killed both: only ten of these are the end."""
+    async with workplace(redis_url, tmp_path) as place, shop_of(place) as shop:
+        ref = await place.complete(place.payload(Scenario.CLEAN))
+        for crashes in range(process.MOST_CRASHES):
+            taken = await place.ledger.predictions.lease(ref, 12, "killed")
+            assert taken is not None
+            assert (taken.alone, taken.crashes_alone) == (crashes >= 2, 0)
+            assert await lease_runs_out(place, ref) == 1
+        await process.process(shop, ref)
+        ended = await place.prediction(ref)
+        assert (ended["stage"], ended["reason"]) == (Stage.DEAD, Reason.CRASHES_EXHAUSTED)
+
+
+async def test_a_child_that_refuses_its_settings_is_a_failed_round_and_no_crash(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with workplace(redis_url, tmp_path) as place, shop_of(place) as shop:
+        ref = await suspect(place, monkeypatch, place.payload(Scenario.CLEAN))
+        monkeypatch.setenv("CATCHLIGHT_LEASE", "soon")
+        await process.process(shop, ref)
+        record = await place.record(ref)
+        assert (record.stage, record.failures, record.crashes_alone) == (Stage.ACCEPTED, 1, 0)

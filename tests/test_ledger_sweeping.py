@@ -15,7 +15,6 @@ from tests.builders import (
     accept,
     callback,
     completed,
-    fields_of,
     finish,
     hook,
     jobs,
@@ -61,20 +60,30 @@ async def test_just_after_an_outage_nobody_has_crashed(ledger: Ledger, clock: Cl
     assert (await ledger.sweeping.sweep(10, reclaim=True)).crashed == 0
 
 
-async def test_in_flight_in_two_crashes_it_runs_alone_and_only_those_count(
+async def test_in_flight_in_two_crashes_it_runs_alone_and_is_blamed_for_its_own_only(
     ledger: Ledger, clock: Clock
 ) -> None:
     await accept(ledger, callback(completed()))
     await crash(ledger, clock)
     await crash(ledger, clock)
+    for own in range(3):
+        suspect = await lease(ledger)
+        assert (suspect.alone, suspect.crashes, suspect.crashes_alone) == (True, 2, own)
+        assert await ledger.predictions.crashed(ref(), suspect.token)
+        assert await stage_of(ledger) == Stage.ACCEPTED
+    await crash(ledger, clock)
     suspect = await lease(ledger)
-    assert (suspect.alone, suspect.crashes_alone) == (True, 0)
-    await ledger.predictions.commit(ref(), Stage.WORKING, suspect.token, Commit(Stage.ACCEPTED))
-    for crashes in range(3):
-        assert (await fields_of(ledger)).get("crashes_alone", "0") == str(crashes)
-        await crash(ledger, clock)
-    assert (await lease(ledger)).crashes_alone == 3
-    assert (await fields_of(ledger))["crashes"] == "2"
+    assert (suspect.crashes, suspect.crashes_alone) == (3, 3)
+
+
+async def test_who_has_committed_or_lost_its_lease_has_not_crashed(ledger: Ledger, clock: Clock) -> None:
+    await accept(ledger, callback(completed()))
+    first = await lease(ledger)
+    await ledger.predictions.commit(ref(), Stage.WORKING, first.token, Commit(Stage.ACCEPTED))
+    second = await lease(ledger)
+    assert not await ledger.predictions.crashed(ref(), first.token)
+    assert await stage_of(ledger) == Stage.WORKING
+    assert second.crashes_alone == 0
 
 
 async def test_who_was_a_suspect_and_ended_well_is_none_when_it_comes_back(

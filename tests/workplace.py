@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from service.ledger import PredictionRecord
     from service.settings import Settings
     from service.simulator.scenario import Scenario
     from workers.workshop import Workshop
@@ -100,6 +101,11 @@ class Workplace:
 
     async def prediction(self, ref: Ref) -> dict[str, Any]:
         found = await self.ledger.reading.prediction(ref)
+        assert found is not None, f"no prediction {ref}"
+        return found
+
+    async def record(self, ref: Ref) -> PredictionRecord:
+        found = await self.ledger.reading.record(ref)
         assert found is not None, f"no prediction {ref}"
         return found
 

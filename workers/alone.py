@@ -18,10 +18,10 @@ HAND_BACK = 5.0
 """Seconds that a child has to stop when it is told to."""
 
 
-async def run(ref: Ref, token: str, patience: float) -> None:
+async def run(ref: Ref, token: str, patience: float) -> int | None:
     """`python -m workers alone SOURCE ID TOKEN`, which commits under our lease, within `patience` seconds.
 
-    When the child dies nothing is committed, the lease runs out, and the sweeper counts one crash alone.
+    Returns its exit code, negative for a signal. What it has not committed by then, it never will.
     """
     # -P, lest a folder called `workers` where we stand is taken for ours.
     child = await asyncio.create_subprocess_exec(
@@ -39,6 +39,7 @@ async def run(ref: Ref, token: str, patience: float) -> None:
         await _stopped(child)
         raise
     log.info("alone.ended", prediction=str(ref), exit_code=child.returncode)
+    return child.returncode
 
 
 async def _stopped(child: asyncio.subprocess.Process) -> None:

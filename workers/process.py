@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("work")
 
 MOST_CRASHES_ALONE = 3
+MOST_CRASHES = 10
+"""Should it take its parent down with it, nobody is left to say that it was alone."""
+CANNOT_START = 2
+"""Exit code of a child that refuses its settings: no crash, and not the prediction's doing."""
 ALONE_MARGIN = 60.0
 """Seconds that a suspect has beyond the time that its downloads may take."""
 
@@ -51,7 +55,7 @@ async def process(shop: Workshop, ref: Ref) -> None:
         return
     async with shop.leases.holding(record):
         await failpoints.reach("lease.taken", record.model)
-        if record.alone and record.crashes_alone < MOST_CRASHES_ALONE:
+        if record.alone and not _crashed_too_often(record):
             await _alone(shop, record)
         else:
             await work(shop, record)
@@ -59,12 +63,22 @@ async def process(shop: Workshop, ref: Ref) -> None:
 
 async def _alone(shop: Workshop, record: PredictionRecord) -> None:
     rounds = math.ceil(len(_values(record)) / OUTPUTS_AT_ONCE)
+    outputs = plan(record, _values(record))
     try:
-        await alone.run(record.ref, record.token, rounds * shop.settings.fetch_timeout + ALONE_MARGIN)
+        code = await alone.run(record.ref, record.token, rounds * shop.settings.fetch_timeout + ALONE_MARGIN)
     except asyncio.CancelledError:
         # The child has handed back what it had, or was killed before it could.
-        await _commit(shop, record, _handed_back(record, plan(record, _values(record))))
+        await _commit(shop, record, _handed_back(record, outputs))
         raise
+    if code == CANNOT_START:
+        await _commit(shop, record, _failed_round(shop, record, outputs, "its own process could not start"))
+        return
+    # Asked whatever the code is: a child that has committed holds it no longer.
+    await written(lambda: shop.ledger.predictions.crashed(record.ref, record.token), str(record.ref))
+
+
+def _crashed_too_often(record: PredictionRecord) -> bool:
+    return record.crashes_alone >= MOST_CRASHES_ALONE or record.crashes >= MOST_CRASHES
 
 
 async def work(shop: Workshop, record: PredictionRecord) -> None:
@@ -95,7 +109,7 @@ def _values(record: PredictionRecord) -> Sequence[object]:
 
 async def _decide(shop: Workshop, record: PredictionRecord, outputs: list[Output]) -> Commit:
     notes: Notes = []
-    if record.crashes_alone >= MOST_CRASHES_ALONE:
+    if _crashed_too_often(record):
         return _given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED)
     if record.verdict is not Verdict.COMPLETED:
         reason = record.said_reason or Reason.PROVIDER_FAILED

@@ -137,6 +137,10 @@ class Predictions:
         )
         return bool(done)
 
+    async def crashed(self, ref: Ref, token: str) -> bool:
+        """Count a crash of a prediction that ran alone, and ring it again. False: it had committed."""
+        return bool(await self._scripts.run("crash", str(ref), token))
+
     async def replay(self, ref: Ref) -> Stage | str | None:
         """Fetch again. The stage it is in now, or None for an id we do not know."""
         stage = await self._scripts.run("replay", str(ref))

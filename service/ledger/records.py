@@ -56,7 +56,10 @@ class PredictionRecord:
     day: str = ""
     attempts: int = 0
     token: str = ""
+    crashes: int = 0
+    """How often the worker died that had it, whoever's fault that was."""
     crashes_alone: int = 0
+    """How often it brought down a process that it had to itself."""
     alone: bool = False
     """Was in flight in two crashes: must run in a process of its own."""
     generation: int = 0
@@ -92,6 +95,7 @@ class PredictionRecord:
             day=fields.get("day", ""),
             attempts=read("attempts", int, 0),
             token=fields.get("token", ""),
+            crashes=read("crashes", int, 0),
             crashes_alone=read("crashes_alone", int, 0),
             alone="alone" in fields,
             generation=read("generation", int, 0),

@@ -124,6 +124,13 @@ class Predictions(RuleBasedStateMachine):
             self.void.append(record)
 
     @rule(id_=ids)
+    def crashed_alone(self, id_: str) -> None:
+        record = self.leases.pop(id_, None)
+        if record is not None:
+            self.run(self.ledger.predictions.crashed(record.ref, record.token))
+            self.void.append(record)
+
+    @rule(id_=ids)
     def deadline(self, id_: str) -> None:
         self.run(
             self.ledger.predictions.commit(
@@ -251,7 +258,7 @@ def test_the_ledger_holds_together_whatever_happens_in_whatever_order(
     redis_server: str, long: bool, seed: int
 ) -> None:
     Predictions.url = redis_server
-    sequences, steps = (2_000, 50) if long else (60, 20)
+    sequences, steps = (2_000, 50) if long else (150, 30)
     run_state_machine_as_test(
         seeded(seed)(Predictions),
         settings=settings(

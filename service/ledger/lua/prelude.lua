@@ -171,3 +171,13 @@ local function back_to_work(ref, from)
   if TERMINAL[from] then age(ref, nil) end
   ring_process(ref)
 end
+
+-- Whoever held its lease is gone without a word. `counter`: crashes, or crashes_alone when it was its own doing.
+local function crash(ref, counter)
+  local key = K.PREDICTION .. ref
+  redis.call('HINCRBY', key, counter, 1)
+  redis.call('HDEL', key, 'lease_until', 'alone')
+  move(ref, 'working', 'accepted')
+  note(ref, 'crashed', redis.call('HGET', key, 'worker'))
+  ring_process(ref)
+end

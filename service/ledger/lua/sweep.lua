@@ -26,7 +26,7 @@ end
 
 local function look(ref)
   local key = K.PREDICTION .. ref
-  local held = redis.call('HMGET', key, 'stage', 'pushed', 'alone', 'worker')
+  local held = redis.call('HMGET', key, 'stage', 'pushed')
   if held[1] == 'accepted' then
     if held[2] and not gone_from_queue(tonumber(held[2])) then
       redis.call('ZADD', K.DUE_WORK, next_look(), ref)
@@ -37,11 +37,8 @@ local function look(ref)
   elseif held[1] == 'working' and not reclaim then
     redis.call('ZADD', K.DUE_WORK, instant(NOW + 1), ref)
   elseif held[1] == 'working' then
-    redis.call('HINCRBY', key, held[3] and 'crashes_alone' or 'crashes', 1)
-    redis.call('HDEL', key, 'lease_until', 'alone')
-    move(ref, 'working', 'accepted')
-    note(ref, 'crashed', held[4])
-    ring_process(ref)
+    -- Also of one that ran alone: when its parent died too, somebody else killed both.
+    crash(ref, 'crashes')
     crashed = crashed + 1
   else
     redis.call('ZREM', K.DUE_WORK, ref)
