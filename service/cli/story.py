@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,7 +13,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from service.cli.tally import Tally
 
@@ -88,7 +89,8 @@ def tell_open(tally: Tally, base: str, folder: Path) -> None:
     """All is done and everything still runs: try it."""
     _tell_tally(tally)
     _TALK.print("\nIt still runs. In another terminal:")
-    _TALK.print(f"  cd {folder}")
+    # That one need not have this environment's commands on its path.
+    _TALK.print(f"  alias catchlight={Path(sys.argv[0]).resolve()}; cd {folder}", soft_wrap=True)
     _TALK.print("  catchlight ls nsfw:flagged    (then `catchlight explain ID`, `catchlight status`)")
     _TALK.print(f"  curl -s '{base}/api/v1/predictions?query=stage:failed&limit=3'")
     _TALK.print("Ctrl-C ends it.")

@@ -75,7 +75,7 @@ class Supervisor:
         waiting.cancel()
         if keeper.done():
             await keeper
-        if not child.is_ready.is_set():
+        if not child.is_ready.is_set() and not self._stopping.is_set():
             # Whatever it waits for (Redis, as a rule), it goes on trying, and so do we.
             self._relay("up", f"{child.name} is not ready yet and keeps trying\n".encode())
 
@@ -164,7 +164,7 @@ async def keep_until_signal(supervisor: Supervisor, started: Callable[[], None] 
 
     async def live() -> None:
         await supervisor.start()
-        if started:
+        if started and not stopping.is_set():
             started()
         await supervisor.watch()
 
