@@ -86,8 +86,17 @@ def of_prediction(
     ]
 
 
+def ping(hook: str, at: float) -> str:
+    """The body of what `hooks test` sends."""
+    return _encoded(Kind.PING, {"hook": hook}, at)
+
+
 def _body(kind: Kind, prediction: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], at: float) -> str:
     data = {name: prediction[name] for name in _CARRIED} | {"outputs": [_thin(output) for output in outputs]}
+    return _encoded(kind, data, at)
+
+
+def _encoded(kind: Kind, data: Mapping[str, Any], at: float) -> str:
     said = {"type": kind, "timestamp": clock.rfc3339(at), "data": data}
     return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
 

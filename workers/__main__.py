@@ -1,4 +1,4 @@
-"""`python -m workers work|sweep|alone|check`: the roles of this room, as `catchlight` starts them."""
+"""`python -m workers ROLE|ERRAND`: the roles and errands of this room, as `catchlight` starts them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import sys
 
 from service.errors import CatchlightError, ConfigError
 from service.settings import load
-from workers import roles
+from workers import errands, roles
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0, or 2 with one sentence for wrong usage and settings."""
-    commands = {"work": roles.work, "sweep": roles.sweep, "alone": roles.alone, "check": roles.check}
+    commands = {
+        "work": roles.work,
+        "sweep": roles.sweep,
+        "alone": roles.alone,
+        "check": errands.check,
+        "ping": errands.ping,
+        "reconcile": errands.reconcile,
+    }
     if not arguments or arguments[0] not in commands:
         sys.stderr.write(f"usage: python -m workers {'|'.join(commands)}\n")
         return 2

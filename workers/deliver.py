@@ -5,40 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import aiohttp
-import httpx
 import structlog
 
-from service import clock, failpoints, signing
+from service import clock, failpoints
 from service.hooks import Dead, Delivered, Retry, decide
-from workers.guard import GuardRefused
 from workers.outage import written
+from workers.send import Answer, send
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from service.hooks import Hook
     from service.ledger import DeliveryRecord
     from workers.workshop import Workshop
 
 log = structlog.get_logger("deliver")
 
-ANSWER_MOST = 64 * 1024
 LEASE_MARGIN = 10.0
 """Seconds beyond the longest time-out that an attempt may take before another process takes it over."""
-
-
-class Answer(NamedTuple):
-    """What came of one attempt. A hook's 500 is an outcome, not an exception."""
-
-    status: int | None
-    """None when no answer came."""
-    error: str = ""
-    retry_after: str | None = None
-    refused: bool = False
-    """Our own guard said no: trying again would not change that."""
 
 
 async def deliver(shop: Workshop, delivery_id: str) -> None:
@@ -61,8 +44,8 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
     began, failed = time.monotonic(), True
     try:
         await failpoints.reach("deliver.before_send")
-        answer = await _send(shop.hook_client, hook, delivery)
-        failed = answer.status is None or not httpx.codes.is_success(answer.status)
+        answer = await send(shop.hook_client, hook, delivery.event_id, delivery.body.encode())
+        failed = not answer.taken
     except asyncio.CancelledError:
         await _give_back(shop, delivery, 0.0)
         raise
@@ -116,45 +99,3 @@ async def _write(
 async def _give_back(shop: Workshop, delivery: DeliveryRecord, wait: float) -> None:
     """Untried, for `wait` seconds."""
     await written(lambda: shop.ledger.deliveries.postpone(delivery, wait), delivery.id)
-
-
-async def _send(client: httpx.AsyncClient, hook: Hook, delivery: DeliveryRecord) -> Answer:
-    body = delivery.body.encode()
-    headers = signing.sign(hook.secrets, delivery.event_id, int(clock.now()), body)
-    headers["content-type"] = "application/json"
-    answer = None
-    try:
-        async with (
-            asyncio.timeout(hook.timeout),
-            client.stream("POST", hook.url, content=body, headers=headers) as response,
-        ):
-            answer = _answer(response)
-            await _read_some(response.aiter_raw())
-    except GuardRefused as refusal:
-        return Answer(None, f"{refusal.word}: {refusal}", refused=True)
-    except TimeoutError:
-        return answer or Answer(None, f"no answer within {hook.timeout:g} s")
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError) as failure:
-        return answer or Answer(None, f"the connection failed ({_cause(failure)})")
-    return answer
-
-
-def _answer(response: httpx.Response) -> Answer:
-    error = "" if response.is_success else f"answered {response.status_code}"
-    return Answer(response.status_code, error, response.headers.get("retry-after"))
-
-
-async def _read_some(chunks: AsyncIterator[bytes]) -> None:
-    """An answer's body means nothing to us; reading a little lets the connection be used again."""
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size >= ANSWER_MOST:
-            return
-
-
-def _cause(error: BaseException) -> str:
-    """The class of what was at the bottom of it: an error's text may quote the URL, which may hold a key."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -33,6 +33,13 @@ RETENTION = 7 * 86_400.0
 """The provider lists and keeps a week."""
 
 
+class Looked(NamedTuple):
+    listed: int
+    """Predictions that the provider knows."""
+    adopted: int
+    """Those of them that we had never heard of."""
+
+
 class Reconciler:
     """The first run looks at the whole week, the next ones at what is new since the last that succeeded.
 
@@ -57,7 +64,7 @@ class Reconciler:
         kept = self._mark and await self._ledger.sweeping.mark() == self._mark
         since = self._since if kept else began - RETENTION
         try:
-            found = await self._pages(since)
+            found = (await self.look(since)).adopted
         except (ProviderDown, ProviderRefused) as error:
             log.warning("reconcile.failed", error=str(error))
             return 0
@@ -69,17 +76,19 @@ class Reconciler:
             log.info("reconciled", adopted=found)
         return found
 
-    async def _pages(self, since: float) -> int:
-        found = 0
+    async def look(self, since: float) -> Looked:
+        """At everything that was created after the instant `since`. Raises ProviderDown, ProviderRefused."""
+        listed = adopted = 0
         for page in range(1, PAGES_MOST + 1):
             await in_turn(self._pace)
             reports = await self._client.listed(page, PAGE, created_after=since)
             await failpoints.reach("reconcile.page")
-            found += await self._adopt(reports)
+            listed += len(reports)
+            adopted += await self._adopt(reports)
             # A page leaves out what is unreadable: only an empty one is surely the last.
             if not reports or older(reports, since):
                 break
-        return found
+        return Looked(listed, adopted)
 
     async def _adopt(self, reports: Sequence[Report]) -> int:
         listed = {Ref(wavespeed.SOURCE, report.id): report for report in reports}

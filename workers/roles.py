@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 from contextlib import suppress
@@ -13,14 +12,13 @@ import structlog
 
 from service import failpoints, logs, wavespeed
 from service.ending import end
-from service.errors import CatchlightError, ConfigError
+from service.errors import ConfigError
 from service.intake import Intake
 from service.ledger import Ledger
 from service.prediction import Ref, Stage
 from service.queues import DELIVER, PROCESS
 from workers import jobs, process, workshop
 from workers.loop import HAND_BACK, Loop
-from workers.storage import StorageError, open_vault
 from workers.sweep import Sweeper
 from workers.watchdog import patience, watching
 from workers.worker import GONE, ConcurrentWorker, connect
@@ -161,28 +159,6 @@ async def _holding(shop: Workshop, record: PredictionRecord) -> None:
     with watching(patience(shop.settings.lease)):
         async with shop.leases.holding(record):
             await process.work(shop, record)
-
-
-def check(settings: Settings, _: list[str]) -> int:
-    """What `doctor` wants to know of this room: one JSON list of checks on stdout."""
-    sys.stdout.write(json.dumps(asyncio.run(_check(settings))) + "\n")
-    return 0
-
-
-async def _check(settings: Settings) -> list[dict[str, str]]:
-    try:
-        vault = open_vault(settings.effective_storage_url, settings.held_storage_url, threads=2)
-    except CatchlightError as error:
-        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": "correct the setting"}]
-    try:
-        await vault.check()
-    except StorageError as error:
-        fix = "make CATCHLIGHT_STORAGE_URL (or CATCHLIGHT_HELD_STORAGE_URL) a place that this user can write"
-        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": fix}]
-    finally:
-        await vault.aclose()
-    detail = f"{settings.effective_storage_url} takes, returns and forgets a file"
-    return [{"name": "storage", "state": "ok", "detail": detail, "fix": ""}]
 
 
 def _on_signals(*numbers: signal.Signals) -> asyncio.Event:

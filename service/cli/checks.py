@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import TYPE_CHECKING
 
 from service import wavespeed
+from service.cli import errands
 from service.cli.operating import provider_client
-from service.cli.processes import python
 from service.errors import ProviderDown, ProviderRefused
 from service.ledger.durability import Finding, State
 
@@ -47,24 +45,12 @@ def _secrets(settings: Settings) -> Finding:
 
 
 async def storage() -> list[Finding]:
-    """By a process of the workers, who alone know the stores; the service does not import them."""
-    process = await asyncio.create_subprocess_exec(
-        *python("workers", "check"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
     try:
-        said, complained = await asyncio.wait_for(process.communicate(), STORAGE_TIMEOUT)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return [_store_fails(f"no answer within {STORAGE_TIMEOUT:g} s")]
-    if process.returncode:
-        lines = complained.decode("utf-8", "replace").strip().splitlines()
-        return [_store_fails(lines[-1] if lines else f"exit code {process.returncode}")]
-    return [Finding(one["name"], State(one["state"]), one["detail"], one["fix"]) for one in json.loads(said)]
-
-
-def _store_fails(detail: str) -> Finding:
-    return Finding("storage", State.FAIL, detail, "see CATCHLIGHT_STORAGE_URL and the credentials it needs")
+        found = await errands.run("check", patience=STORAGE_TIMEOUT)
+    except errands.ErrandFailed as error:
+        fix = "see CATCHLIGHT_STORAGE_URL and the credentials it needs"
+        return [Finding("storage", State.FAIL, str(error), fix)]
+    return [Finding(one["name"], State(one["state"]), one["detail"], one["fix"]) for one in found]
 
 
 async def provider(settings: Settings) -> Finding:

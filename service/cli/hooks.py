@@ -75,7 +75,7 @@ def disable(
 async def _switch(name: str, why: str | None, *, as_json: bool) -> None:
     """Disabled with a reason, enabled without one."""
     async with opened() as desk:
-        hook = _known(desk.settings, name)
+        hook = known(desk.settings, name)
         if why is None:
             await desk.ledger.deliveries.enable(name)
         else:
@@ -87,7 +87,7 @@ async def _switch(name: str, why: str | None, *, as_json: bool) -> None:
         screen.say(f"{name} is {state['state']}")
 
 
-def _known(settings: Settings, name: str) -> Hook:
+def known(settings: Settings, name: str) -> Hook:
     hooks = {hook.name: hook for hook in settings.hooks}
     if name not in hooks:
         nearest = get_close_matches(name, hooks, n=1, cutoff=0)

@@ -15,6 +15,7 @@ from service import clock, keys, wavespeed
 from service.ledger import Ledger
 from service.prediction import TERMINAL, Nsfw, Ref, Stage
 from service.simulator.media import render
+from workers.outage import waited_out
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -108,9 +109,10 @@ async def ledger(history: History, url: str, ids: Sequence[str]) -> None:
     places = asyncio.Semaphore(AT_ONCE)
 
     async def dump(reading: Reading, id_: str) -> None:
+        ref = Ref(wavespeed.SOURCE, id_)
         async with places:
             try:
-                found, error = await reading.prediction(Ref(wavespeed.SOURCE, id_)), None
+                found, error = await waited_out(lambda: reading.prediction(ref), id_), None
             except (ValueError, LookupError) as unreadable:
                 found, error = None, repr(unreadable)
         history.write("ledger", prediction=id_, found=found, error=error)
@@ -122,7 +124,7 @@ async def ledger(history: History, url: str, ids: Sequence[str]) -> None:
 async def sample(history: History, url: str) -> None:
     """How long the oldest due thing has been waiting."""
     async with _reading(url) as reading:
-        scaling = await reading.scaling()
+        scaling = await waited_out(reading.scaling, "scaling")
     due = {name: scaling[name] for name in ("backlog", "oldest_due_seconds")}
     history.write("sample", **due)
 

@@ -1,0 +1,61 @@
+"""`reconcile`: what the provider lists and nobody told us of is adopted at once, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service import wavespeed
+from service.simulator.load import submit_direct
+from service.simulator.run import running
+from service.simulator.simulator import SimulatorConfig
+from tests.commandline import CommandLine
+from tests.faults.backstage import Backstage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+INPUTS = {"prompt": "a fox", "simulate": "clean"}
+
+
+@pytest.fixture
+def provider() -> Iterator[str]:
+    with Backstage() as backstage:
+        url, _ = backstage.enter(running(SimulatorConfig(delay=(0, 0))))
+        yield url
+
+
+@pytest.fixture
+def cli(tmp_path: Path, redis_url: str) -> CommandLine:
+    cli = CommandLine(tmp_path, redis_url)
+    cli.also = {"WAVESPEED_API_KEY": "simulated"}
+    return cli
+
+
+def test_what_nobody_told_us_of_is_adopted_once(cli: CommandLine, provider: str) -> None:
+    id_ = asyncio.run(submit_direct(provider, "acme/painter", INPUTS, None))
+    at_it = {"provider_url": f"{provider}/api/v3"}
+    first = cli.run("reconcile", "--json", **at_it)
+    assert (first.code, first.json["listed"], first.json["adopted"]) == (0, 1, 1)
+    assert cli.run("show", id_, "--json").json["source"] == wavespeed.SOURCE
+    again = cli.run("reconcile", "--since", "7d", **at_it)
+    assert (again.code, "1 listed" in again.out, "0 of them new" in again.out) == (0, True, True)
+
+
+@pytest.mark.parametrize("since", ["8d", "0", "yesterday"])
+def test_a_time_that_cannot_be_is_a_usage_error(since: str, cli: CommandLine) -> None:
+    ran = cli.run("reconcile", "--since", since)
+    assert (ran.code, "--since" in ran.err) == (2, True)
+
+
+def test_a_provider_that_does_not_answer_is_told(cli: CommandLine) -> None:
+    ran = cli.run("reconcile")
+    assert (ran.code, "provider" in ran.err.lower()) == (1, True)
+
+
+def test_without_a_key_the_setting_is_named(tmp_path: Path, redis_url: str) -> None:
+    ran = CommandLine(tmp_path, redis_url).run("reconcile")
+    assert (ran.code, "WAVESPEED_API_KEY" in ran.err) == (2, True)

@@ -1,0 +1,104 @@
+"""What a command has this room do for it, once: a test of the store, a ping to a hook, a reconciliation.
+
+Each prints one JSON value on stdout: `service` does not import this room but starts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from service import clock, events, logs, wavespeed
+from service.errors import CatchlightError, ConfigError
+from service.intake import Intake
+from service.ledger import Ledger
+from workers.guard import Guard, guarded_client
+from workers.pace import Pace
+from workers.reconcile import Reconciler
+from workers.send import send
+from workers.storage import StorageError, open_vault
+
+if TYPE_CHECKING:
+    from service.hooks import Hook
+    from service.settings import Settings
+
+
+def check(settings: Settings, _: list[str]) -> int:
+    """What `doctor` wants to know of the stores: a list of checks."""
+    _print(asyncio.run(_check(settings)))
+    return 0
+
+
+async def _check(settings: Settings) -> list[dict[str, str]]:
+    try:
+        vault = open_vault(settings.effective_storage_url, settings.held_storage_url, threads=2)
+    except CatchlightError as error:
+        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": "correct the setting"}]
+    try:
+        await vault.check()
+    except StorageError as error:
+        fix = "make CATCHLIGHT_STORAGE_URL (or CATCHLIGHT_HELD_STORAGE_URL) a place that this user can write"
+        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": fix}]
+    finally:
+        await vault.aclose()
+    detail = f"{settings.effective_storage_url} takes, returns and forgets a file"
+    return [{"name": "storage", "state": "ok", "detail": detail, "fix": ""}]
+
+
+def ping(settings: Settings, arguments: list[str]) -> int:
+    """One signed `hook.ping` to the hook NAME: what it answered."""
+    name = arguments[0] if arguments else ""
+    hook = next((hook for hook in settings.hooks if hook.name == name), None)
+    if hook is None:
+        raise ConfigError(f"ping: no hook {name!r} is declared")
+    _print(asyncio.run(_ping(settings, hook)))
+    return 0
+
+
+async def _ping(settings: Settings, hook: Hook) -> dict[str, object]:
+    body = events.ping(hook.name, clock.now())
+    began = time.monotonic()
+    async with guarded_client(Guard(None, settings.fetch_private), connections=1) as client:
+        answer = await send(client, hook, f"evt_{uuid.uuid4().hex}", body.encode())
+    return {
+        "status": answer.status,
+        "taken": answer.taken,
+        "error": answer.error or None,
+        "refused": answer.refused,
+        "ms": round((time.monotonic() - began) * 1000),
+    }
+
+
+def reconcile(settings: Settings, arguments: list[str]) -> int:
+    """The provider's list of the last SECONDS against the ledger: how many it has, how many were adopted."""
+    try:
+        seconds = float(arguments[0])
+    except (IndexError, ValueError):
+        raise ConfigError("reconcile takes SECONDS") from None
+    logs.configure("warning", settings.log_format)
+    _print(asyncio.run(_reconcile(settings, seconds)))
+    return 0
+
+
+async def _reconcile(settings: Settings, seconds: float) -> dict[str, object]:
+    key = settings.wavespeed_api_key
+    if key is None:
+        raise ConfigError("WAVESPEED_API_KEY: is not set, and without it the provider tells nothing")
+    ledger = Ledger(settings.require_redis_url(), settings.retention)
+    since = clock.now() - seconds
+    try:
+        async with wavespeed.open_http() as http:
+            client = wavespeed.Client(settings.provider_url, key.get_secret_value(), http)
+            pace = Pace(settings.poll_rate)
+            looked = await Reconciler(settings, ledger, Intake(ledger), client, pace).look(since)
+    finally:
+        await ledger.aclose()
+    return {"since": clock.rfc3339(since), "listed": looked.listed, "adopted": looked.adopted}
+
+
+def _print(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")

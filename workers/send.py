@@ -1,0 +1,76 @@
+"""One signed POST to one hook, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+import aiohttp
+import httpx
+
+from service import clock, signing
+from workers.guard import GuardRefused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from service.hooks import Hook
+
+ANSWER_MOST = 64 * 1024
+
+
+class Answer(NamedTuple):
+    """What came of one attempt. A hook's 500 is an outcome, not an exception."""
+
+    status: int | None
+    """None when no answer came."""
+    error: str = ""
+    retry_after: str | None = None
+    refused: bool = False
+    """Our own guard said no: trying again would not change that."""
+
+    @property
+    def taken(self) -> bool:
+        return self.status is not None and httpx.codes.is_success(self.status)
+
+
+async def send(client: httpx.AsyncClient, hook: Hook, event_id: str, body: bytes) -> Answer:
+    """`client` is a guarded one. Whatever happens on the way is an answer."""
+    headers = signing.sign(hook.secrets, event_id, int(clock.now()), body)
+    headers["content-type"] = "application/json"
+    answer = None
+    try:
+        async with (
+            asyncio.timeout(hook.timeout),
+            client.stream("POST", hook.url, content=body, headers=headers) as response,
+        ):
+            answer = _answer(response)
+            await _read_some(response.aiter_raw())
+    except GuardRefused as refusal:
+        return Answer(None, f"{refusal.word}: {refusal}", refused=True)
+    except TimeoutError:
+        return answer or Answer(None, f"no answer within {hook.timeout:g} s")
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError) as failure:
+        return answer or Answer(None, f"the connection failed ({_cause(failure)})")
+    return answer
+
+
+def _answer(response: httpx.Response) -> Answer:
+    error = "" if response.is_success else f"answered {response.status_code}"
+    return Answer(response.status_code, error, response.headers.get("retry-after"))
+
+
+async def _read_some(chunks: AsyncIterator[bytes]) -> None:
+    """An answer's body means nothing to us; reading a little lets the connection be used again."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size >= ANSWER_MOST:
+            return
+
+
+def _cause(error: BaseException) -> str:
+    """The class of what was at the bottom of it: an error's text may quote the URL, which may hold a key."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
