@@ -24,11 +24,13 @@
 | clock                    | string | for ever                | sweeper              | sweeper           |
 | reconciled               | string | 14 d, renewed           | sweeper              | sweeper           |
 | aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
+| refused                  | zset   | 30 d after the last     | receiver             | refused, API      |
+| refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
 | tally                    | hash   | for ever                | every script         | status, demo      |
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
 | probe                    | string | 60 s                    | readiness            | nobody            |
 
-All start with `catchlight:`. Scores are seconds since the epoch, except in `index`, `stage:*` and
+All start with `catchlight:`. Scores are seconds since the epoch, except in `index`, `stage:*`, `refused` and
 `deliveries`, where a score is a sequence number: unique, so a page's cursor is exact. `events` holds the
 body of each event under its id. RETENTION is a day longer as a key's TTL, so that `trim` always comes first
 and takes the entries of every list with it. RQ's own keys keep RQ's prefix.
@@ -62,6 +64,9 @@ CLOCK = PREFIX + "clock"
 RECONCILED = PREFIX + "reconciled"
 """A mark of the last reconciliation: gone or older when Redis has lost what it had."""
 ASIDE = PREFIX + "aside"
+REFUSED = PREFIX + "refused"
+REFUSED_BY = PREFIX + "refused:by:"
+"""The number of the last batch that a process has written."""
 TALLY = PREFIX + "tally"
 SEQUENCE = PREFIX + "sequence"
 PROBE = PREFIX + "probe"

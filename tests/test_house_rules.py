@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Rule = Callable[[Source], Iterator[tuple[int, str]]]
 
 LAYERS = (
-    "errors clock durations prediction moderation hooks signing keys events settings",
+    "errors clock durations prediction refusals moderation hooks signing keys events settings",
     "wavespeed ledger queues logs metrics embedded failpoints ending",
     "intake operator",
     "web cli simulator",

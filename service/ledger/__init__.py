@@ -18,6 +18,7 @@ from service.ledger.intents import Intents
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
 from service.ledger.reading import Reading
 from service.ledger.records import DeliveryRecord, PredictionRecord
+from service.ledger.refusals import Refusals
 from service.ledger.roles import Roles
 from service.ledger.scripts import Scripts
 from service.ledger.sweeping import DuePoll, Sweeping, Swept
@@ -58,6 +59,7 @@ class Ledger:
         self.sweeping = Sweeping(scripts)
         self.reading = Reading(scripts)
         self.intents = Intents(scripts)
+        self.refusals = Refusals(scripts)
         self.roles = Roles(self.redis)
 
     async def aclose(self) -> None:

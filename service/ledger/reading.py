@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from service import keys
-from service.errors import Conflict, InvalidInput, NotFound
+from service.errors import Conflict, NotFound
 from service.ledger.connection import reaching
+from service.ledger.pages import below
 from service.ledger.records import DeliveryRecord, PredictionRecord, known
 from service.prediction import Ref, Stage
 
@@ -79,7 +80,7 @@ class Reading:
         index = keys.STAGE + query.stage if query.stage else keys.INDEX
         items: list[dict[str, Any]] = []
         for _ in range(_CHUNKS):
-            chunk = await self._below(index, cursor, max(limit, _CHUNK))
+            chunk = await below(self._redis, index, cursor, max(limit, _CHUNK))
             for sequence, record in await self._listed(chunk):
                 cursor = sequence
                 if record is not None and query.matches(record):
@@ -107,7 +108,7 @@ class Reading:
     ) -> tuple[list[dict[str, Any]], str | None]:
         items: list[dict[str, Any]] = []
         for _ in range(_CHUNKS):
-            chunk = await self._below(keys.DELIVERIES, cursor, max(limit, _CHUNK))
+            chunk = await below(self._redis, keys.DELIVERIES, cursor, max(limit, _CHUNK))
             found = {delivery.id: delivery for delivery in await self._deliveries([id_ for id_, _ in chunk])}
             for id_, sequence in chunk:
                 cursor = sequence
@@ -154,16 +155,6 @@ class Reading:
             "deliveries_due": deliveries_due,
             "oldest_due_seconds": float(oldest),
         }
-
-    async def _below(self, index: str, cursor: str | None, limit: int) -> list[tuple[str, str]]:
-        """Members with their sequence numbers, which are the cursors that follow them."""
-        if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
-            raise InvalidInput("cursor", "is not one that a list gave out")
-        with reaching():
-            rows = await self._redis.zrevrangebyscore(
-                index, f"({cursor}" if cursor else "+inf", "-inf", start=0, num=limit, withscores=True
-            )
-        return [(member, str(int(score))) for member, score in cast("list[tuple[str, float]]", rows)]
 
     async def _deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord]:
         with reaching():
