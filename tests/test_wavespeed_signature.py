@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import errors
-from service.wavespeed import Verified, verify
+from service.wavespeed import Verified, claimed_id, verify
 
 SECRET = "whsec_secret-value"
 NOW = 1_700_000_000
@@ -215,6 +215,25 @@ def test_only_verify_makes_a_verified() -> None:
     with pytest.raises(AttributeError):
         found.stale = True  # type: ignore[misc]  # what this test is about
     assert "status" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("sent", "claimed"),
+    [
+        (headers(OTHER), "pred_123"),
+        (headers(webhook_id=b"x" * 256), "x" * 256),
+        (headers(webhook_id=b"x" * 257), None),
+        (headers(webhook_id=b"two words"), None),
+        (headers(webhook_id=b"\xc3\xa9"), None),
+        (headers(webhook_id=b""), None),
+        (headers() * 2, None),
+        ([], None),
+    ],
+)
+def test_an_unverified_callback_is_called_as_it_claims_only_when_that_is_a_name(
+    sent: Headers, claimed: str | None
+) -> None:
+    assert claimed_id(sent) == claimed
 
 
 PIECES = [

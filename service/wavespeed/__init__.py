@@ -3,9 +3,19 @@
 from service.wavespeed.client import Client, open_http
 from service.wavespeed.inputs import validate
 from service.wavespeed.parse import parse, report
-from service.wavespeed.signature import Verified, verify
+from service.wavespeed.signature import Verified, claimed_id, verify
 
 SOURCE = "wavespeed"
 """The source of an account whose name nobody chose."""
 
-__all__ = ["SOURCE", "Client", "Verified", "open_http", "parse", "report", "validate", "verify"]
+__all__ = [
+    "SOURCE",
+    "Client",
+    "Verified",
+    "claimed_id",
+    "open_http",
+    "parse",
+    "report",
+    "validate",
+    "verify",
+]

@@ -61,6 +61,14 @@ def verify(
     return Verified(webhook_id.decode("ascii"), sent, body, stale=abs(now - sent) > TOLERANCE, proof=_PROOF)
 
 
+def claimed_id(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """What an unverified callback calls itself, for a person to look up; None unless well-formed."""
+    try:
+        return _header(headers, b"webhook-id", _ID).decode("ascii")
+    except errors.Unverified:
+        return None
+
+
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes, shape: re.Pattern[bytes]) -> bytes:
     values = [value for key, value in headers if key.lower() == name]
     if len(values) != 1:

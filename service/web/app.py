@@ -26,6 +26,7 @@ from service.web.access import Guarded
 from service.web.api import Api
 from service.web.health import Health
 from service.web.receiver import Receiver
+from service.web.turned_away import TurnedAway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,7 +45,8 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     http = wavespeed.open_http()
     client = wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secrets]
-    receiver = Receiver(intake, SOURCES, secrets, settings.max_body, body_deadline)
+    turned_away = TurnedAway(ledger.refusals)
+    receiver = Receiver(intake, SOURCES, secrets, settings.max_body, turned_away, body_deadline=body_deadline)
     api = Api(ledger, Operator(settings, ledger, intake, client), settings.max_body)
     token = settings.admin_token.get_secret_value() if settings.admin_token else None
 
@@ -53,6 +55,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
         beside = [
             asyncio.create_task(ledger.roles.keep_beating("serve", f"{socket.gethostname()}-{os.getpid()}")),
             asyncio.create_task(_warn_of_forgetting(ledger)),
+            asyncio.create_task(turned_away.keep_writing()),
         ]
         try:
             yield
@@ -60,6 +63,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
             await end(*beside)
             # The answers of the last batch are out only when it is written.
             await intake.drained()
+            await turned_away.put_away()
             await http.aclose()
             await ledger.aclose()
 

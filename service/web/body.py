@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from service.refusals import RefusedFor
 from service.web.problems import Closing, Problem, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import Receive, Scope
 
 DEADLINE = 15.0
@@ -16,9 +19,8 @@ DEADLINE = 15.0
 
 async def read(scope: Scope, receive: Receive, most: int, deadline: float = DEADLINE) -> bytes:
     """At most `most` bytes. Raises Refusal: 413, 408, or a 400 that nobody sees when the sender hung up."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > most:
-            raise _too_large(most)
+    if (announced(scope["headers"]) or 0) > most:
+        raise _too_large(most)
     body = bytearray()
     more = True
     try:
@@ -26,16 +28,22 @@ async def read(scope: Scope, receive: Receive, most: int, deadline: float = DEAD
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Refusal(Problem(400, "gone", "the sender hung up"))
+                    raise Refusal(Problem(400, RefusedFor.GONE, "the sender hung up"), size=len(body))
                 body += message.get("body", b"")
                 if len(body) > most:
-                    raise _too_large(most)
+                    raise _too_large(most, len(body))
                 more = message.get("more_body", False)
     except TimeoutError:
-        answer = Problem(408, "too_slow", f"a body has {deadline:g} seconds", {"Connection": "close"})
-        raise Refusal(answer) from None
+        detail = f"a body has {deadline:g} seconds"
+        answer = Problem(408, RefusedFor.TOO_SLOW, detail, {"Connection": "close"})
+        raise Refusal(answer, size=len(body)) from None
     return bytes(body)
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(Closing(413, "too_large", f"a body has at most {most} bytes"))
+def announced(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Bytes, as the head promises them; None for a body in chunks."""
+    return next((int(value) for name, value in headers if name == b"content-length"), None)
+
+
+def _too_large(most: int, size: int | None = None) -> Refusal:
+    return Refusal(Closing(413, RefusedFor.TOO_LARGE, f"a body has at most {most} bytes"), size=size)

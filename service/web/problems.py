@@ -47,6 +47,7 @@ class Problem(JSONResponse):
         self, status: int, reason: str, detail: str, headers: Mapping[str, str] | None = None, **more: str
     ) -> None:
         self.reason = reason
+        self.detail = detail
         title = _TITLES.get(status, "Refused")
         body = {"type": "about:blank", "title": title, "status": status, "reason": reason, "detail": detail}
         super().__init__(body | more, status_code=status, headers=headers)
@@ -70,10 +71,12 @@ class Closing(Problem):
 class Refusal(Exception):  # noqa: N818  # an answer on its way up, not a fault
     """A request ends here with `answer`; `why` is for the log and stays out of the answer."""
 
-    def __init__(self, answer: Problem, why: str = "") -> None:
+    def __init__(self, answer: Problem, why: str = "", size: int | None = None) -> None:
         super().__init__(answer.reason)
         self.answer = answer
-        self.why = why
+        self.why = why or answer.detail
+        self.size = size
+        """Bytes of the body that had come; None when it was not read."""
 
 
 _PLAIN: dict[type[errors.CatchlightError], tuple[int, str]] = {

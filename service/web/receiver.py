@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse
 from service import clock, failpoints, wavespeed
 from service.errors import LedgerDown, Unparseable, Unverified
 from service.ledger import Arrival
+from service.ledger.refusals import SOURCE_MOST, RefusedCallback
 from service.prediction import Ref, Step, Via
+from service.refusals import RefusedFor
 from service.web import body, problems
 from service.web.problems import Closing, Problem, Refusal
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from service.intake import Intake
+    from service.web.turned_away import TurnedAway
 
 log = structlog.get_logger("receiver")
 
@@ -39,12 +42,15 @@ class Receiver:
         sources: Sequence[str],
         secrets: Sequence[str],
         max_body: int,
+        turned_away: TurnedAway,
+        *,
         body_deadline: float = body.DEADLINE,
     ) -> None:
         self._intake = intake
         self._sources = frozenset(sources)
         self._secrets = tuple(secrets)
         self._max_body = max_body
+        self._turned_away = turned_away
         self._body_deadline = body_deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,27 +62,29 @@ class Receiver:
             answer = await self._accepted(self._arrival(source, scope["headers"], raw))
         except Refusal as refusal:
             answer = refusal.answer
-            log.warning("callback.refused", source=source, reason=refusal.answer.reason, why=refusal.why)
+            self._turned_away.note(_refused(source, scope, refusal))
         await answer(scope, receive, send)
 
     def _check_head(self, source: str, scope: Scope) -> None:
         if source not in self._sources:
-            raise Refusal(Problem(404, "unknown_source", "there is no such source"))
+            raise Refusal(Problem(404, RefusedFor.UNKNOWN_SOURCE, "there is no such source"))
         if scope["method"] != "POST":
-            raise Refusal(Problem(405, "method", "callbacks are POSTs", {"Allow": "POST"}))
+            raise Refusal(Problem(405, RefusedFor.METHOD, "callbacks are POSTs", {"Allow": "POST"}))
         for name, value in scope["headers"]:
             if name == b"content-encoding" and value.strip().lower() != b"identity":
-                raise Refusal(Closing(415, "encoding", "send the body as it is"))
+                raise Refusal(Closing(415, RefusedFor.ENCODING, "send the body as it is"))
 
     def _arrival(self, source: str, headers: Sequence[tuple[bytes, bytes]], raw: bytes) -> Arrival:
         try:
             verified = wavespeed.verify(headers, raw, self._secrets, clock.now())
         except Unverified as error:
-            raise Refusal(Problem(401, "signature", "the signature does not hold"), str(error)) from error
+            answer = Problem(401, RefusedFor.SIGNATURE, "the signature does not hold")
+            raise Refusal(answer, str(error), len(raw)) from error
         try:
             report = wavespeed.parse(verified)
         except Unparseable as error:
-            raise Refusal(Problem(400, "unparseable", "this is no prediction"), str(error)) from error
+            answer = Problem(400, RefusedFor.UNPARSEABLE, "this is no prediction")
+            raise Refusal(answer, str(error), len(raw)) from error
         ref = Ref(source, report.id)
         if verified.stale:
             return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, detail="outside the tolerance", stale=True)
@@ -94,3 +102,16 @@ class Receiver:
         return JSONResponse(
             {"id": arrival.ref.id, "outcome": outcome}, status_code=202 if arrival.stale else 200
         )
+
+
+def _refused(source: str, scope: Scope, refusal: Refusal) -> RefusedCallback:
+    headers = scope["headers"]
+    return RefusedCallback(
+        at=clock.now(),
+        source=source[:SOURCE_MOST],
+        reason=RefusedFor(refusal.answer.reason),
+        why=refusal.why,
+        address=scope["client"][0] if scope.get("client") else None,
+        size=body.announced(headers) if refusal.size is None else refusal.size,
+        webhook_id=wavespeed.claimed_id(headers),
+    )
