@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 TOKEN = "the-admin-token"
-GUARDED = ["/api/v1/predictions", "/api/v1/scaling", "/openapi.json", "/api/v1/deliveries"]
+GUARDED = [
+    *("/api/v1/predictions", "/api/v1/scaling", "/openapi.json", "/api/v1/deliveries"),
+    "/api/v1/refused",
+]
 FOREIGN_HOSTS = [
     *("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "localhost,evil.example"),
     *("user@127.0.0.1", "127.0.0.1@evil.example", "127.0.0.1:80:90", "10.0.0.1", "192.0.2.7:80"),

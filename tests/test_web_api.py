@@ -94,7 +94,7 @@ async def test_a_list_has_50_items_unless_told_and_at_most_200(server: Served) -
     assert len((await get(server, "predictions", limit=200))["items"]) == 60
 
 
-@pytest.mark.parametrize("path", ["predictions", "deliveries"])
+@pytest.mark.parametrize("path", ["predictions", "deliveries", "refused"])
 @pytest.mark.parametrize(
     ("name", "value"),
     [

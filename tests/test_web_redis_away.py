@@ -123,6 +123,7 @@ async def test_the_api_without_redis_is_a_503_that_tells_no_address(own: OwnRedi
         ("POST", "predictions/x/track"),
         ("POST", "predictions/x/replay"),
         ("GET", "deliveries"),
+        ("GET", "refused"),
         ("GET", "scaling"),
     ]:
         answer = await server.client.request(method, f"/api/v1/{path}")

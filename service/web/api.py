@@ -1,4 +1,4 @@
-"""`/api/v1`: predictions, deliveries and scaling. Handlers translate; they decide nothing."""
+"""`/api/v1`: predictions, deliveries, refusals and scaling. Handlers translate; they decide nothing."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Api:
             Route("/api/v1/predictions/{id}/replay", self.replay, methods=["POST"]),
             Route("/api/v1/deliveries", self.deliveries, methods=["GET"]),
             Route("/api/v1/deliveries/{id}/retry", self.retry, methods=["POST"]),
+            Route("/api/v1/refused", self.refused, methods=["GET"]),
             Route("/api/v1/scaling", self.scaling, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
         )
@@ -91,6 +92,9 @@ class Api:
             raise NotFound(f"no delivery {delivery_id}")
         delivery = await self._ledger.reading.delivery(delivery_id)
         return JSONResponse(delivery.public() if delivery else {}, status_code=202)
+
+    async def refused(self, request: Request) -> Response:
+        return JSONResponse(await self._ledger.refusals.listed(_limit(request), _cursor(request)))
 
     async def scaling(self, _: Request) -> Response:
         return JSONResponse(await self._ledger.reading.scaling())

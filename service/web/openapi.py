@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.ledger import Outcome
 from service.prediction import Disposition, Nsfw, Reason, Stage, Step, Via
+from service.refusals import RefusedFor
 from service.web.schemas import ReplayBody, SubmitBody, TrackBody
 
 if TYPE_CHECKING:
@@ -84,6 +85,20 @@ _SCHEMAS = {
     ),
     "Predictions": _object(items=_listed("Prediction"), next=_NULLABLE),
     "Deliveries": _object(items=_listed("Delivery"), next=_NULLABLE),
+    "RefusedCallback": _object(
+        at={"type": "string", "format": "date-time"},
+        source=_STRING,
+        reason=_words(RefusedFor),
+        why=_STRING,
+        address=_NULLABLE,
+        bytes=_COUNT,
+        webhook_id=_NULLABLE,
+    ),
+    "Refused": _object(
+        items=_listed("RefusedCallback"),
+        next=_NULLABLE,
+        totals={"type": "object", "additionalProperties": {"type": "integer"}},
+    ),
     "Scaling": _object(
         backlog={"type": "integer"},
         waiting={"type": "integer"},
@@ -224,6 +239,12 @@ _PATHS = {
     },
     "/api/v1/deliveries/{id}/retry": {
         "post": _guarded("Send it again", {202: "Delivery"}, 404, parameters=[_ID])
+    },
+    "/api/v1/refused": {
+        "get": _guarded(
+            "Callbacks that were turned away, newest first: of a flood a sample, and the totals of all",
+            {200: "Refused"}, 400, parameters=_PAGE,
+        )
     },
     "/api/v1/scaling": {"get": _guarded("What is left to do", {200: "Scaling"})},
     "/openapi.json": {"get": _guarded("This document", {200: "Document"})},
