@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service import clock
 from service.cli.health import ROLES, Facts, judge
 from service.cli.spans import ago, span
 from service.ledger.durability import State
+from service.ledger.refusals import Batch, RefusedCallback
+from service.refusals import RefusedFor
 from tests.commandline import CommandLine, accept, completed, dead, in_ledger
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ def test_a_missing_role_fails_only_while_work_waits(role: str, waiting: dict[str
         (replace(WELL, scaling=IDLE | {"oldest_due_seconds": 31.0}), "late", "catchlight work --processes 2"),
         (replace(WELL, disabled={"crm": "410"}), "hooks", "catchlight hooks enable crm"),
         (replace(WELL, stages={"dead": 2}), "dead", "catchlight replay stage:dead --dry-run"),
+        (replace(WELL, forged=20), "refused", "catchlight refused"),
         (replace(WELL, warnings=["CATCHLIGHT_X: odd"]), "settings", "catchlight config show"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -64,6 +68,26 @@ def test_a_missing_role_fails_only_while_work_waits(role: str, waiting: dict[str
 def test_what_is_odd_is_a_warning_with_its_command(facts: Facts, name: str, fix: str) -> None:
     (problem,) = judge(facts)
     assert (problem.name, problem.state, problem.fix) == (name, State.WARN, fix)
+
+
+def test_a_few_forged_callbacks_are_every_days_noise() -> None:
+    assert judge(replace(WELL, forged=19)) == []
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "reason", "warned"),
+    [(0.1, RefusedFor.SIGNATURE, True), (1.1, RefusedFor.SIGNATURE, False), (0.1, RefusedFor.METHOD, False)],
+    ids=["lately", "long ago", "others"],
+)
+def test_many_signatures_that_did_not_hold_lately_are_a_warning(
+    hours_ago: float, reason: RefusedFor, warned: bool, cli: CommandLine, redis_url: str
+) -> None:
+    one = RefusedCallback(clock.now() - hours_ago * 3600, "main", reason, "", None, None, None)
+    in_ledger(redis_url, lambda ledger: ledger.refusals.write(Batch("p", 1, {reason: 25}, [one] * 25)))
+    ran = cli.run("status", "--json")
+    assert ran.code == 0
+    assert ("catchlight refused" in {problem["fix"] for problem in ran.json["problems"]}) is warned
+    assert ran.json["tally"][f"refused_{reason}"] == 25
 
 
 def test_the_worst_comes_first() -> None:

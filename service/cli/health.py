@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROLES = {"serve": "receiver", "work": "worker", "sweep": "sweeper"}
+FORGED_MANY = 20
 LATE_AFTER = 30.0
 """Seconds beyond its due time after which waiting is a sign that something is wrong or too small."""
 
@@ -25,6 +26,8 @@ class Facts:
     tally: Mapping[str, int]
     disabled: Mapping[str, str] = field(default_factory=dict)
     """Hook → why it is disabled."""
+    forged: int = 0
+    """Of the last refused callbacks those of the last hour whose signature did not hold."""
     warnings: Sequence[str] = ()
     """Of the settings."""
 
@@ -47,6 +50,9 @@ def judge(facts: Facts) -> list[Finding]:
     if dead := facts.stages.get("dead", 0):
         detail = f"{dead} prediction{'s are' if dead > 1 else ' is'} dead"
         problems.append(Finding("dead", State.WARN, detail, "catchlight replay stage:dead --dry-run"))
+    if facts.forged >= FORGED_MANY:
+        detail = f"the signature of at least {facts.forged} callbacks did not hold in the last hour"
+        problems.append(Finding("refused", State.WARN, detail, "catchlight refused"))
     problems += [
         Finding("settings", State.WARN, warning, "catchlight config show") for warning in facts.warnings
     ]

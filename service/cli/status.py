@@ -13,6 +13,7 @@ from service.cli.context import ledger_of
 from service.cli.spans import ago
 from service.errors import LedgerDown
 from service.ledger.durability import Finding, State
+from service.refusals import RefusedFor
 from service.settings import load
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 UNHEALTHY = 4
+_LATELY = 3600.0
+_LOOKED_AT = 200
+"""Refused callbacks."""
 
 
 def command(
@@ -61,6 +65,7 @@ async def _facts(settings: Settings) -> health.Facts:
             scaling=await ledger.reading.scaling(),
             tally=await ledger.reading.tally(),
             disabled=await _disabled(ledger, settings),
+            forged=await _forged(ledger),
             warnings=settings.warnings(),
         )
 
@@ -68,6 +73,12 @@ async def _facts(settings: Settings) -> health.Facts:
 async def _disabled(ledger: Ledger, settings: Settings) -> dict[str, str]:
     states = {hook.name: await ledger.deliveries.hook_state(hook.name) for hook in settings.hooks}
     return {name: state.get("why", "") for name, state in states.items() if state}
+
+
+async def _forged(ledger: Ledger) -> int:
+    last, _ = await ledger.refusals.page(_LOOKED_AT, None)
+    since = clock.now() - _LATELY
+    return sum(one.reason == RefusedFor.SIGNATURE and one.at > since for one in last)
 
 
 def _public(facts: health.Facts, problems: Sequence[Finding], *, healthy: bool) -> dict[str, Any]:

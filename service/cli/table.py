@@ -41,6 +41,7 @@ ROWS = (
     Row("deliveries ls", "deliveries:ls", "List deliveries, newest first.", "deliveries ls --state dead"),
     Row("deliveries show", "deliveries:show", "Show one delivery.", "deliveries show dlv_0123 --json"),
     Row("deliveries retry", "deliveries:retry", "Send deliveries again.", "deliveries retry dlv_0123"),
+    Row("refused", "refused:command", "List the callbacks that we turned away, and why.", "refused"),
     Row("simulate", "simulate:command", "Run the stand-in provider alone.", "simulate --port 8090 --seed 7"),
     Row("trigger", "trigger:command", "Send one signed callback to any URL.", "trigger flagged"),
     Row("doctor", "doctor:command", "Test every assumption, each failure with its fix.", "doctor --json"),
