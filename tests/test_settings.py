@@ -56,6 +56,7 @@ CONTRACT = {
     "provider_url": "https://api.wavespeed.ai/api/v3",
     "wavespeed_api_key": None,
     "admin_token": None,
+    "viewer_token": None,
     "host": "127.0.0.1",
     "port": 8080,
     "metrics_open": False,
@@ -250,7 +251,10 @@ def test_only_serve_asks_for_the_webhook_secrets() -> None:
         ({"fetch_hosts": "*"}, ["FETCH_HOSTS"]),
         ({"deadline": "8d"}, ["DEADLINE"]),
         ({"metrics_open": "true"}, []),
-        ({"metrics_open": "true", "host": "::", "admin_token": "t"}, ["METRICS_OPEN"]),
+        ({"metrics_open": "true", "host": "::", "admin_token": "t" * 16}, ["METRICS_OPEN"]),
+        ({"admin_token": "t" * 15}, ["ADMIN_TOKEN"]),
+        ({"admin_token": "t" * 16, "viewer_token": "v" * 15}, ["VIEWER_TOKEN"]),
+        ({"admin_token": "t", "viewer_token": "v"}, ["ADMIN_TOKEN", "VIEWER_TOKEN"]),
     ],
 )
 def test_what_is_allowed_and_probably_not_meant_is_warned_of(
@@ -309,6 +313,7 @@ def test_secrets_are_shown_by_their_length_only(write: Write) -> None:
         {
             "CATCHLIGHT_WEBHOOK_SECRETS": f"whsec_{CANARY},{CANARY}",
             "CATCHLIGHT_ADMIN_TOKEN": CANARY,
+            "CATCHLIGHT_VIEWER_TOKEN": f"{CANARY}-2",
             "WAVESPEED_API_KEY": CANARY,
             "REDIS_URL": f"redis://:{CANARY}@host/0?password={CANARY}",
             "CATCHLIGHT_PUBLIC_URL": f"https://user:{CANARY}@hooks.example",

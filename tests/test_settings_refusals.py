@@ -105,12 +105,25 @@ def test_another_host_than_loopback_is_fine_with_a_token() -> None:
     assert load({"CATCHLIGHT_HOST": ANYWHERE, "CATCHLIGHT_ADMIN_TOKEN": "t"}).host == ANYWHERE
 
 
+def test_a_viewers_token_stands_beside_another_one_for_the_admin() -> None:
+    alone = refusal({"CATCHLIGHT_VIEWER_TOKEN": "v"})
+    assert alone.startswith("CATCHLIGHT_VIEWER_TOKEN: needs CATCHLIGHT_ADMIN_TOKEN beside it")
+    twice = refusal({"CATCHLIGHT_ADMIN_TOKEN": CANARY, "CATCHLIGHT_VIEWER_TOKEN": CANARY})
+    assert twice.startswith("CATCHLIGHT_VIEWER_TOKEN: is the admin token too, which may change things")
+    assert CANARY not in twice
+    both = load({"CATCHLIGHT_ADMIN_TOKEN": "a", "CATCHLIGHT_VIEWER_TOKEN": "v"})
+    assert both.viewer_token
+    assert both.viewer_token.get_secret_value() == "v"
+
+
 def test_a_refusal_names_the_unprefixed_variable_when_that_was_used() -> None:
     assert refusal({"PORT": "http"}) == "PORT: must be a whole number"
 
 
 def test_a_wrong_token_is_one_complaint_not_two() -> None:
-    message = refusal({"CATCHLIGHT_HOST": ANYWHERE, "CATCHLIGHT_ADMIN_TOKEN": ""})
+    message = refusal(
+        {"CATCHLIGHT_HOST": ANYWHERE, "CATCHLIGHT_ADMIN_TOKEN": "", "CATCHLIGHT_VIEWER_TOKEN": "v"}
+    )
     assert message == "CATCHLIGHT_ADMIN_TOKEN: is empty: give it a value or remove it"
 
 
@@ -198,6 +211,7 @@ def test_no_refusal_quotes_a_secret(write: Write) -> None:
         for name in (
             "WEBHOOK_SECRETS",
             "ADMIN_TOKEN",
+            "VIEWER_TOKEN",
             "WAVESPEED_API_KEY",
             "REDIS_URL",
             "STORAGE_URL",

@@ -9,7 +9,15 @@ from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from service.errors import ConfigError
 from service.hooks import Hook
@@ -43,6 +51,7 @@ TABLES = ("hooks", "moderation")
 """Settings that only the file can hold."""
 _EMPTY_MEANS_NONE = "fetch_private"
 _KEPT_BY_PROVIDER = 7 * 86400
+_TOKEN_LEAST = 16
 
 
 def setting(default: Any, meaning: str) -> Any:
@@ -72,8 +81,9 @@ class Settings(BaseModel):
     )
     wavespeed_api_key: Secret | None = setting(None, "The provider's API key: polling and submitting need it")
     admin_token: Secret | None = setting(
-        None, "Bearer for the API; without it the API answers on loopback only"
+        None, "Bearer for the API, to read and to change; without it the API answers on loopback only"
     )
+    viewer_token: Secret | None = setting(None, "Bearer that may only read; needs the admin token beside it")
     host: str = setting("127.0.0.1", "Address to listen on; another than loopback needs the admin token")
     port: Annotated[Whole, Field(ge=0, le=65535)] = setting(8080, "Port to listen on; 0 takes a free one")
     metrics_open: bool = setting(False, "`/metrics` without the token; this version does not serve it yet")
@@ -150,6 +160,18 @@ class Settings(BaseModel):
             raise ValueError("is empty: give it a value or remove it")
         return value
 
+    @field_validator("viewer_token")
+    @classmethod
+    def _guard_viewer(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        admin = info.data.get("admin_token", "wrong")
+        if token is not None and admin is None:
+            raise ValueError(
+                "needs CATCHLIGHT_ADMIN_TOKEN beside it: without that nobody is asked for a token"
+            )
+        if token is not None and token == admin:
+            raise ValueError("is the admin token too, which may change things: give it a value of its own")
+        return token
+
     @field_validator("host")
     @classmethod
     def _guard_open_host(cls, host: str, info: ValidationInfo) -> str:
@@ -211,7 +233,7 @@ class Settings(BaseModel):
 
     def warnings(self) -> list[str]:
         """What is allowed and probably not meant: one sentence each, naming the setting."""
-        return [*self._warnings_of_addresses(), *self._warnings_of_policies()]
+        return [*self._warnings_of_addresses(), *self._warnings_of_tokens(), *self._warnings_of_policies()]
 
     def _warnings_of_addresses(self) -> Iterator[str]:
         public, provider = urlsplit(self.public_url or ""), urlsplit(self.provider_url)
@@ -226,6 +248,15 @@ class Settings(BaseModel):
         for hook in self.hooks:
             if self._is_forbidden(urlsplit(hook.url).hostname or ""):
                 yield f'[[hooks]] "{hook.name}": not a public address; see CATCHLIGHT_FETCH_PRIVATE'
+
+    def _warnings_of_tokens(self) -> Iterator[str]:
+        for name in ("admin_token", "viewer_token"):
+            token = getattr(self, name)
+            if token is not None and len(token) < _TOKEN_LEAST:
+                yield (
+                    f"CATCHLIGHT_{name.upper()}: has less than {_TOKEN_LEAST} characters and may be guessed; "
+                    "`openssl rand -hex 32` makes a good one"
+                )
 
     def _warnings_of_policies(self) -> Iterator[str]:
         for kind in ("flagged", "unknown"):
