@@ -1,26 +1,28 @@
-"""Who gets in: the token, or without one a person on this very machine; callbacks and probes need neither."""
+"""Who gets in: a token, or without one a person on this very machine; who guesses must wait."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
-from starlette.responses import PlainTextResponse
 
-from service.web.access import Guarded
+from service.web.access import Access
+from service.web.problems import Refusal
 from tests.serving import callback, serving, sign
+from tests.visitors import ADMIN as TOKEN
+from tests.visitors import OPERATOR_TOKEN, OWN_PAGE, bearer, session, visitor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.types import Message, Scope
+    import httpx
+    from starlette.types import Scope
 
     from tests.serving import Served
 
 pytestmark = pytest.mark.anyio
 
-TOKEN = "the-admin-token"
 GUARDED = [
     *("/api/v1/predictions", "/api/v1/scaling", "/openapi.json", "/api/v1/deliveries"),
     "/api/v1/refused",
@@ -134,16 +136,10 @@ async def test_a_peer_on_another_machine_is_refused_without_a_token(peer: str) -
         "client": (peer, 5000) if peer else None,
         "headers": [(b"host", b"localhost")],
     }
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    await Guarded(PlainTextResponse("in"), None)(scope, receive, send)
-    assert sent[0]["status"] == 403
+    for check in (Access(()).check, Access(()).check_entrance):
+        with pytest.raises(Refusal) as refused:
+            check(scope)
+        assert refused.value.answer.reason == "loopback_only"
 
 
 @pytest.mark.parametrize("path", [GUARDED[0], "/nobody/knows/this"])
@@ -156,7 +152,7 @@ async def test_a_peer_on_another_machine_is_refused_without_a_token(peer: str) -
 )  # fmt: skip
 async def test_without_the_token_nothing_is_shown(token_server: Served, path: str, given: str | None) -> None:
     headers = {} if given is None else {"authorization": given.encode("latin-1")}
-    async with httpx.AsyncClient(base_url=token_server.url, trust_env=False) as stranger:
+    async with visitor(token_server) as stranger:
         answer = await stranger.get(path, headers=headers)  # type: ignore[arg-type]  # bytes are headers too
     assert (answer.status_code, answer.json()["reason"]) == (401, "token")
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -185,3 +181,84 @@ async def test_callbacks_and_probes_need_neither_token_nor_loopback(
         assert (await server.call_back(body, sign(body) | headers)).status_code == 200
         for probe in ("/livez", "/readyz", "/readyz?verbose"):
             assert (await server.client.get(probe, headers=headers)).status_code == 200
+
+
+async def wrong(client: httpx.AsyncClient, times: int) -> list[int]:
+    """The answers to as many wrong tokens in a row."""
+    return [
+        (await client.get(GUARDED[0], headers=bearer(f"wrong {number}"))).status_code
+        for number in range(times)
+    ]
+
+
+async def let_in(client: httpx.AsyncClient) -> None:
+    """Waits until the right token is looked at again."""
+    async with asyncio.timeout(10):
+        while (answer := await client.get(GUARDED[0], headers=bearer(TOKEN))).status_code == 429:  # noqa: ASYNC110 - another side's clock; a test may poll
+            await asyncio.sleep(0.05)
+    assert answer.status_code == 200
+
+
+async def test_after_five_wrong_tokens_an_address_must_wait_whatever_it_brings(redis_url: str) -> None:
+    async with serving(redis_url, admin_token=TOKEN) as server, visitor(server) as guesser:
+        assert await wrong(guesser, 6) == [401] * 5 + [429]
+        for answer in (
+            await guesser.get(GUARDED[0], headers=bearer(TOKEN)),
+            await guesser.post("/session", json={"token": TOKEN}),
+            await guesser.post("/session", data={"token": TOKEN}),
+        ):
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        told = (await guesser.get(GUARDED[0], headers=bearer(TOKEN))).json()
+        assert told["reason"] == "too_many_attempts"
+        await let_in(guesser)
+        assert await wrong(guesser, 6) == [401] * 5 + [429]
+
+
+async def test_wrong_tokens_at_the_form_and_in_the_header_are_counted_together(redis_url: str) -> None:
+    async with serving(redis_url, admin_token=TOKEN) as server, visitor(server) as guesser:
+        assert await wrong(guesser, 3) == [401] * 3
+        for status in (401, 401, 429):
+            assert (await guesser.post("/session", data={"token": "x"})).status_code == status
+
+
+async def test_who_must_wait_keeps_out_neither_others_nor_sessions_callbacks_and_probes(
+    redis_url: str,
+) -> None:
+    async with serving(redis_url, admin_token=TOKEN) as server, visitor(server) as guesser:
+        assert await wrong(guesser, 6) == [401] * 5 + [429]
+        signed_in = session(OPERATOR_TOKEN) | OWN_PAGE
+        assert (await guesser.get(GUARDED[0], headers=signed_in)).status_code == 200
+        assert (await guesser.get(GUARDED[0])).status_code == 401
+        body = callback()
+        assert (
+            await guesser.post("/webhooks/wavespeed", content=body, headers=sign(body))
+        ).status_code == 200
+        for probe in ("/livez", "/readyz", "/sign-in"):
+            assert (await guesser.get(probe)).status_code == 200
+        assert (await server.client.get(GUARDED[0], headers=bearer(TOKEN))).status_code == 200
+
+
+async def test_a_crowd_of_guessers_keeps_out_strangers_and_not_who_was_in_before(redis_url: str) -> None:
+    async with serving(redis_url, admin_token=TOKEN) as server:
+        assert (await server.client.get(GUARDED[0], headers=bearer(TOKEN))).status_code == 200
+        for number in range(10):
+            async with visitor(server, f"127.9.9.{number + 1}") as guesser:
+                assert await wrong(guesser, 5) == [401] * 5
+        async with visitor(server, "127.9.9.200") as stranger:
+            answer = await stranger.get(GUARDED[0], headers=bearer(TOKEN))
+        assert answer.status_code == 429
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert (await server.client.get(GUARDED[0], headers=bearer(TOKEN))).status_code == 200
+
+
+@pytest.mark.parametrize("given", ["Basic dXM6b3VycHJveHk=", "Digest x", "Token y"])
+async def test_credentials_of_another_scheme_are_no_attempt_and_no_hindrance(
+    token_server: Served, given: str
+) -> None:
+    """A proxy in front may ask for some of its own."""
+    async with visitor(token_server) as client:
+        for _ in range(7):
+            answer = await client.get(GUARDED[0], headers={"authorization": given})
+            assert answer.status_code == 401
+        signed_in = session(OPERATOR_TOKEN) | {"authorization": given}
+        assert (await client.get(GUARDED[0], headers=signed_in)).status_code == 200

@@ -7,18 +7,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from starlette.routing import Mount, Route
 
 from service.settings import Settings
 from service.web.app import build
 from service.web.openapi import document
-from service.web.schemas import ReplayBody, SubmitBody, TrackBody
+from service.web.schemas import ReplayBody, SessionBody, SubmitBody, TrackBody
+from service.web.sessions import COOKIE
+from tests.described import operations
 from tests.serving import SECRET, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from starlette.routing import BaseRoute
+    from collections.abc import Iterator
 
 DOCUMENT = document()
 OPERATIONS = [
@@ -28,19 +27,16 @@ OPERATIONS = [
 ]
 
 
+HTML: dict[str, list[list[str]]] = {
+    "/sign-in": [["text/html"]],
+    "/session": [[], ["application/problem+json", "text/html"]],
+}
+"""Routes for browsers, and what else they may answer with than JSON."""
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def routes(found: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
-    for route in found:
-        if isinstance(route, Mount):
-            yield from routes(route.routes)
-        elif isinstance(route, Route):
-            # The receiver takes every method, so that it can answer 404 before 405; it serves one.
-            for method in (route.methods or {"POST"}) - {"HEAD"}:
-                yield route.path_format, method.lower()
 
 
 def references(value: Any) -> Iterator[str]:
@@ -55,7 +51,7 @@ def references(value: Any) -> Iterator[str]:
 def test_it_lists_every_route_of_the_application_and_no_other() -> None:
     app = build(Settings.model_validate({"webhook_secrets": SECRET}), "redis://127.0.0.1:9/0")
     listed = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item}
-    assert set(routes(app.routes)) == listed
+    assert set(operations(app.routes)) == listed
 
 
 def test_it_is_plain_json_of_version_3_1() -> None:
@@ -83,18 +79,26 @@ def test_an_operation_says_what_it_is_takes_and_answers(
         assert re.fullmatch(r"[2-5]\d\d", status)
         assert answer["description"]
         wanted = "application/json" if status < "4" else "application/problem+json"
-        assert list(answer["content"]) == [wanted]
+        assert list(answer.get("content", {})) in ([wanted], *HTML.get(path, ()))
     assert method == "post" or "requestBody" not in operation
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_all_but_callbacks_and_probes_are_guarded(path: str, method: str, operation: dict[str, Any]) -> None:
-    public = path in ("/livez", "/readyz", "/webhooks/{source}")
+def test_all_but_callbacks_probes_and_the_way_in_are_guarded(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    public = path in ("/livez", "/readyz", "/webhooks/{source}", "/sign-in", "/session")
     assert ("security" in operation) == public
-    assert ({"401", "403"} <= set(operation["responses"])) == (not public)
+    assert public or {"401", "403", "429"} <= set(operation["responses"])
 
 
-@pytest.mark.parametrize("body", [SubmitBody, TrackBody, ReplayBody])
+def test_a_guarded_route_takes_a_token_or_a_session() -> None:
+    named = {name for way in DOCUMENT["security"] for name in way}
+    assert named == set(DOCUMENT["components"]["securitySchemes"]) == {"token", "session"}
+    assert DOCUMENT["components"]["securitySchemes"]["session"]["name"] == COOKIE
+
+
+@pytest.mark.parametrize("body", [SubmitBody, TrackBody, ReplayBody, SessionBody])
 def test_bodies_are_closed_and_spelled_as_they_are_sent(body: type[SubmitBody]) -> None:
     schema = DOCUMENT["components"]["schemas"][body.__name__]
     assert schema["additionalProperties"] is False

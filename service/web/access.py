@@ -1,80 +1,148 @@
-"""Who may use the API: the bearer of the admin token, or without one a person on this very machine."""
+"""Who may use the API: a token or a session of one, or without a token a person on this very machine."""
 
 from __future__ import annotations
 
-import hmac
-import re
-from ipaddress import ip_address
+import math
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
+import structlog
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse
 
-from service.web.problems import Problem
+from service import clock
+from service.web import origins, sessions, tokens
+from service.web.attempts import Attempts
+from service.web.problems import Problem, Refusal
+from service.web.tokens import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_PROXIED = re.compile(
-    r"x-forwarded-.*|(?:forwarded|via|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip)"
-)
-_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@\[\]]+))(?::[0-9]*)?")
+    from service.web.tokens import Token
+
+log = structlog.get_logger("access")
+
+SIGN_IN = "/sign-in"
+_READING = ("GET", "HEAD")
+_NO_PAGES = ("/api/", "/openapi.json", "/metrics")
+_HOW = f"send Authorization: Bearer and the admin or the viewer token, or sign in at {SIGN_IN}"
 
 
 class Guarded:
     """An ASGI middleware around everything that is neither a callback nor a probe."""
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, check: Callable[[Scope], None]) -> None:
         self._app = app
-        self._token = token.encode() if token else None
+        self._check = check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self._app)(scope, receive, send)
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except Refusal as refusal:
+                if refusal.answer.status_code == 401 and _shows_pages(scope):  # noqa: PLR2004  # not signed in
+                    await _to_sign_in(scope)(scope, receive, send)
+                    return
+                raise
+        await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
+
+class Access:
+    def __init__(self, known: Sequence[Token], attempts: Attempts | None = None) -> None:
+        self._tokens = tuple(known)
+        self._attempts = attempts or Attempts()
+
+    def check(self, scope: Scope) -> None:
+        """Raises Refusal: 401, 403, or 429 after too many wrong tokens."""
         headers = Headers(scope=scope)
-        if self._token is not None:
-            if _bears(headers, self._token):
-                return None
-            challenge = {"WWW-Authenticate": "Bearer"}
-            return Problem(401, "token", "send the admin token: Authorization: Bearer …", challenge)
-        if not _from_here(scope, headers):
-            detail = "without CATCHLIGHT_ADMIN_TOKEN this answers on loopback only"
-            return Problem(403, "loopback_only", detail)
-        if _of_another_site(headers):
-            return Problem(403, "cross_site", "a page of another site may not use this")
-        return None
+        if not self._tokens:
+            _check_this_machine(scope, headers)
+        elif self._role(scope, headers) is Role.VIEWER and scope["method"] not in _READING:
+            detail = f"this needs the role {Role.OPERATOR}, the admin token's; yours is {Role.VIEWER}"
+            raise Refusal(Problem(403, "read_only", detail))
+
+    def check_entrance(self, scope: Scope) -> None:
+        """For the way in, where nobody has shown anything yet. Raises Refusal: 403."""
+        headers = Headers(scope=scope)
+        if not self._tokens:
+            _check_this_machine(scope, headers)
+        elif origins.of_a_page(headers) or _session(headers) is not None:
+            _check_own_page(scope, headers)
+
+    def token(self, scope: Scope, given: str) -> Token:
+        """The token that the peer gave. Raises Refusal: 401, 429, or 409 when none is set."""
+        if not self._tokens:
+            raise Refusal(Problem(409, "no_token", "no token is set: on this machine none is needed"))
+        peer = origins.peer(scope)
+        wait = math.ceil(self._attempts.wait(peer))
+        if wait > 0:
+            detail = f"too many wrong tokens: the next one is looked at in {wait} s"
+            raise Refusal(Problem(429, "too_many_attempts", detail, {"Retry-After": str(wait)}))
+        found = tokens.match(self._tokens, given)
+        if found is None:
+            self._attempts.failed(peer)
+            log.warning("token.refused", peer=peer)
+            raise _unauthenticated(f"the token is wrong: {_HOW}")
+        self._attempts.succeeded(peer)
+        return found
+
+    def _role(self, scope: Scope, headers: Headers) -> Role:
+        given = _bearer(headers)
+        if given is not None:
+            return self.token(scope, given).role
+        session = _session(headers)
+        if session is None:
+            raise _unauthenticated(_HOW)
+        role = sessions.role_of(self._tokens, session, clock.now())
+        if role is None:
+            raise _unauthenticated(f"the session has ended: {_HOW}")
+        _check_own_page(scope, headers)
+        return role
 
 
-def _bears(headers: Headers, token: bytes) -> bool:
+def _unauthenticated(detail: str) -> Refusal:
+    return Refusal(Problem(401, "token", detail, {"WWW-Authenticate": "Bearer"}))
+
+
+def _check_this_machine(scope: Scope, headers: Headers) -> None:
+    if not origins.from_here(scope, headers):
+        detail = "without CATCHLIGHT_ADMIN_TOKEN this answers on loopback only"
+        raise Refusal(Problem(403, "loopback_only", detail))
+    if origins.of_another_site(headers):
+        raise _cross_site("a page of another site may not use this")
+
+
+def _check_own_page(scope: Scope, headers: Headers) -> None:
+    """A browser adds its cookie to whatever a page asks for; only reading is harmless then."""
+    if scope["method"] not in _READING and not origins.of_our_own_page(headers):
+        raise _cross_site("with a session this takes Sec-Fetch-Site: same-origin, or our own Origin")
+
+
+def _cross_site(detail: str) -> Refusal:
+    return Refusal(Problem(403, "cross_site", detail))
+
+
+def _bearer(headers: Headers) -> str | None:
+    """Another scheme is somebody else's, say a proxy's in front."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token)
+    return given.strip() if scheme.lower() == "bearer" else None
 
 
-def _from_here(scope: Scope, headers: Headers) -> bool:
-    """A local peer, no proxy in between, and a Host that no foreign page can have resolved to us."""
-    peer = scope["client"][0] if scope.get("client") else ""
-    # HTTP/1.0 is what a proxy speaks that adds none of these headers.
-    proxied = scope["http_version"] == "1.0" or any(_PROXIED.fullmatch(name) for name in headers)
-    return _is_loopback(peer) and not proxied and all(map(_names_loopback, headers.getlist("host") or [""]))
+def _session(headers: Headers) -> str | None:
+    return cookie_parser("; ".join(headers.getlist("cookie"))).get(sessions.COOKIE)
 
 
-def _of_another_site(headers: Headers) -> bool:
-    """A browser lets any page post to us, and the posts of the person's own browser come from here."""
-    origin = headers.get("origin")
-    foreign = origin is not None and not _names_loopback(origin.partition("://")[2])
-    return foreign or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+def _shows_pages(scope: Scope) -> bool:
+    """A browser came for a page, not a program for data."""
+    wanted = Headers(scope=scope).get("accept", "")
+    return scope["method"] in _READING and "text/html" in wanted and not scope["path"].startswith(_NO_PAGES)
 
 
-def _names_loopback(authority: str) -> bool:
-    match = _AUTHORITY.fullmatch(authority)
-    return match is not None and _is_loopback((match[1] or match[2]).lower())
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _to_sign_in(scope: Scope) -> RedirectResponse:
+    query = scope["query_string"].decode("latin-1")
+    wanted = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+    return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': wanted})}", 303)

@@ -21,11 +21,12 @@ from service.intake import Intake
 from service.ledger import Ledger, durability
 from service.ledger.roles import BEAT_EVERY
 from service.operator import SOURCES, Operator
-from service.web import body, problems
-from service.web.access import Guarded
+from service.web import body, problems, tokens
+from service.web.access import Access, Guarded
 from service.web.api import Api
 from service.web.health import Health
 from service.web.receiver import Receiver
+from service.web.sign_in import SignIn
 from service.web.turned_away import TurnedAway
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     turned_away = TurnedAway(ledger.refusals)
     receiver = Receiver(intake, SOURCES, secrets, settings.max_body, turned_away, body_deadline=body_deadline)
     api = Api(ledger, Operator(settings, ledger, intake, client), settings.max_body)
-    token = settings.admin_token.get_secret_value() if settings.admin_token else None
+    access = Access(tokens.configured(settings))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -73,7 +74,8 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
         routes=[
             Route("/webhooks/{source:path}", receiver),
             *Health(ledger).routes(),
-            Mount("/", inner, middleware=[Middleware(Guarded, token=token)]),
+            *SignIn(access).routes(),
+            Mount("/", inner, middleware=[Middleware(Guarded, check=access.check)]),
         ],
         lifespan=lifespan,
         exception_handlers={

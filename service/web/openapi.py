@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from service.ledger import Outcome
 from service.prediction import Disposition, Nsfw, Reason, Stage, Step, Via
 from service.refusals import RefusedFor
-from service.web.schemas import ReplayBody, SubmitBody, TrackBody
+from service.web import sessions
+from service.web.schemas import ReplayBody, SessionBody, SubmitBody, TrackBody
+from service.web.tokens import Role
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -108,6 +110,7 @@ _SCHEMAS = {
         deliveries_due={"type": "integer"},
         oldest_due_seconds={"type": "number"},
     ),
+    "Session": _object(role=_words(Role), expires_at={"type": "string", "format": "date-time"}),
     "Callback": {
         "type": "object",
         "properties": {"id": _STRING, "status": _STRING},
@@ -159,9 +162,10 @@ _SIGNED = [
     )
 ]
 _VERBOSE = _parameter("verbose", "query", _STRING, "What people want to know as well")
+_NEXT = _parameter("next", "query", _STRING, "The path to go on to")
 
 
-_BODIES = (SubmitBody, TrackBody, ReplayBody)
+_BODIES = (SubmitBody, TrackBody, ReplayBody, SessionBody)
 _EMPTY_BODIES = ("TrackBody", "ReplayBody")
 
 
@@ -202,12 +206,32 @@ def _guarded(
     body: str | None = None,
     parameters: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """An operation for whoever has the admin token, or is on this machine when there is none."""
-    usual = (401, 403, 503, *((408, 413, 422) if body else ()))
+    """An operation for whoever has a token or a session, or is on this machine when no token is set."""
+    usual = (401, 403, 429, 503, *((408, 413, 422) if body else ()))
     operation = _public(summary, answers, *refusals, *usual, body=body, parameters=parameters)
     del operation["security"]
     return operation
 
+
+def _opening() -> dict[str, Any]:
+    """By a program with JSON, or by the form of the sign-in page, which is answered with pages."""
+    operation = _public(
+        "Open a session: a cookie for 12 hours", {200: "Session"}, 401, 403, 408, 409, 413, 422, 429,
+        body="SessionBody",
+    )  # fmt: skip
+    form = {"type": "object", "properties": {"token": _STRING, "next": _STRING}, "required": ["token"]}
+    operation["requestBody"]["content"]["application/x-www-form-urlencoded"] = {"schema": form}
+    for status in ("401", "409", "429"):
+        operation["responses"][status]["content"] |= _HTML["content"]
+    operation["responses"]["303"] = {"description": "The form's session is open: go on to `next`"}
+    return operation
+
+
+_HTML: dict[str, Any] = {"description": "A page", "content": {"text/html": {"schema": _STRING}}}
+_ENTERING = _public("A page that asks for a token", {}, 403, parameters=[_NEXT])
+_ENTERING["responses"]["200"] = _HTML
+_LEAVING = _public("End the session in this browser", {}, 403)
+_LEAVING["responses"]["204"] = {"description": "The cookie is gone"}
 
 _PATHS = {
     "/api/v1/predictions": {
@@ -248,6 +272,8 @@ _PATHS = {
     },
     "/api/v1/scaling": {"get": _guarded("What is left to do", {200: "Scaling"})},
     "/openapi.json": {"get": _guarded("This document", {200: "Document"})},
+    "/sign-in": {"get": _ENTERING},
+    "/session": {"post": _opening(), "delete": _LEAVING},
     "/webhooks/{source}": {
         "post": _public(
             "A callback of the provider; durable when answered", {200: "Received", 202: "Received"},
@@ -265,10 +291,22 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Catchlight", "version": version("catchlight")},
-        "security": [{}, {"token": []}],
+        "security": [{}, {"token": []}, {"session": []}],
         "components": {
             "schemas": _SCHEMAS | {kind.__name__: kind.model_json_schema() for kind in _BODIES},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The admin token, or for reading the viewer token",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": sessions.COOKIE,
+                    "description": "Of `POST /session`; a change needs `Sec-Fetch-Site: same-origin` as well",
+                },
+            },
         },
         "paths": _PATHS,
     }

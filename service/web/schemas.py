@@ -31,6 +31,10 @@ class ReplayBody(_Strict):
     step: Annotated[Literal["fetch", "deliver"], Field(alias="from")] = "fetch"
 
 
+class SessionBody(_Strict):
+    token: Annotated[str, Field(min_length=1, max_length=4096, description="The admin or the viewer token")]
+
+
 def read(kind: type[Body], raw: bytes) -> Body:
     """The body as `kind`; an empty one is an empty object. Raises InvalidInput with the first wrong field."""
     try:

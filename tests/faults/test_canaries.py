@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +22,23 @@ if TYPE_CHECKING:
 
 API_KEY = "canary-of-the-api-key-5d1f"
 ADMIN_TOKEN = "canary-of-the-admin-token-93b2"
+VIEWER_TOKEN = "canary-of-the-viewer-token-2c8a"
 WEBHOOK_SECRET = "whsec_canary-of-the-callbacks-77c0"
 HOOK_TOKEN = "canary-in-the-hooks-query-e41a"
 CANARIES = {
     "the API key": API_KEY,
     "the admin token": ADMIN_TOKEN,
+    "the viewer token": VIEWER_TOKEN,
     "the callbacks' secret": WEBHOOK_SECRET.removeprefix("whsec_"),
     "the hook's query": HOOK_TOKEN,
     "the hook's secret": "ZmF1bHRzIGtlZXAgbm8gc2VjcmV0cyBhdCBhbGw",
 }
-SETTINGS = {"wavespeed_api_key": API_KEY, "admin_token": ADMIN_TOKEN, "webhook_secrets": WEBHOOK_SECRET}
+SETTINGS = {
+    "wavespeed_api_key": API_KEY,
+    "admin_token": ADMIN_TOKEN,
+    "viewer_token": VIEWER_TOKEN,
+    "webhook_secrets": WEBHOOK_SECRET,
+}
 PATHS = (
     *("/api/v1/predictions", "/api/v1/deliveries", "/api/v1/hooks", "/api/v1/status", "/api/v1/nothing"),
     *("/healthz", "/readyz?verbose=1", "/metrics", "/openapi.json", "/", "/webhooks/wavespeed"),
@@ -68,11 +76,13 @@ def test_f22_no_secret_is_found_in_logs_redis_files_answers_or_command_lines(
 def asked(family: Family) -> Iterator[tuple[str, str]]:
     """Status line, headers and body of every answer, to those who may ask and to those who may not."""
     ids = [f"/api/v1/predictions/{family.simulator.listed()[0].id}"] if family.simulator.listed() else []
-    for token in (ADMIN_TOKEN, "wrong"):
-        headers = {"authorization": f"Bearer {token}"}
-        for path in (*PATHS, *ids):
+    # Who guesses must wait, and with him all at his address.
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(base_url=family.base, transport=elsewhere, timeout=30) as stranger:
+        askers = ((ADMIN_TOKEN, family.client), (VIEWER_TOKEN, family.client), ("wrong", stranger))
+        for (token, client), path in itertools.product(askers, (*PATHS, *ids)):
             try:
-                answer = family.client.get(path, headers=headers)
+                answer = client.get(path, headers={"authorization": f"Bearer {token}"})
             except httpx.HTTPError as error:
                 yield f"{path} as {token}", repr(error)
             else:
