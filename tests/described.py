@@ -1,4 +1,4 @@
-"""Answers held against our own OpenAPI document: an answer that it does not describe is a failure."""
+"""Answers held against our own OpenAPI document, and against the headers that every answer has."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _ANOTHER_METHOD = {"responses": dict.fromkeys(("401", "403", "404", "405", "429"), _PROBLEM)}
 """What may be answered to a method that the document does not have."""
+_EVERYWHERE = {
+    "x-content-type-options": "nosniff",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_OF_DATA = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+}
+_OF_PAGES = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "referrer-policy": "same-origin",
+}
 
 
 class DescribedClient(httpx.AsyncClient):
@@ -49,8 +64,17 @@ def operations(found: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
                 yield route.path_format, method.lower()
 
 
+def bare(headers: httpx.Headers) -> Iterator[str]:
+    """What an answer lacks of the headers that every answer has."""
+    page = headers.get("content-type", "").startswith("text/html")
+    for name, value in (_EVERYWHERE | (_OF_PAGES if page else _OF_DATA)).items():
+        if headers.get_list(name) != [value]:
+            yield f"{name} is {headers.get_list(name)}"
+
+
 def faults(answer: httpx.Response) -> Iterator[str]:
     """In what an answer differs from what the document says of its route, method and status."""
+    yield from bare(answer.headers)
     paths: dict[str, Any] = document()["paths"]
     routes = [path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), answer.url.path)]
     method = answer.request.method.lower()

@@ -24,6 +24,7 @@ from service.operator import SOURCES, Operator
 from service.web import body, problems, tokens
 from service.web.access import Access, Guarded
 from service.web.api import Api
+from service.web.headers import Headed
 from service.web.health import Health
 from service.web.receiver import Receiver
 from service.web.sign_in import SignIn
@@ -70,7 +71,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
 
     # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
     inner = Router(api.routes(), redirect_slashes=False)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/webhooks/{source:path}", receiver),
             *Health(ledger).routes(),
@@ -85,6 +86,10 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
             Exception: problems.on_bug,
         },
     )
+    # Starlette's own middleware would stand inside its answer to a bug, and that answer has headers too.
+    https = (settings.public_url or "").startswith("https:")
+    app.middleware_stack = Headed(app.build_middleware_stack(), https=https)
+    return app
 
 
 async def _warn_of_forgetting(ledger: Ledger) -> None:

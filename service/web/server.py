@@ -15,7 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import failpoints, logs
 from service.errors import ConfigError
+from service.web import headers
 from service.web.app import build
+from service.web.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,15 @@ BACKLOG = 2048
 CONNECTIONS_MOST = 4096
 KEEP_ALIVE = 75
 """Seconds: longer than proxies usually keep a connection, lest one sends into one that we are closing."""
+
+
+def _not_http() -> bytes:
+    problem = Problem(400, "not_http", "this is no HTTP request", {"Connection": "close"})
+    told = [b": ".join(pair) for pair in (*problem.raw_headers, *headers.FOR_DATA)]
+    return b"\r\n".join([b"HTTP/1.1 400 Bad Request", *told, b"", bytes(problem.body)])
+
+
+_NOT_HTTP = _not_http()
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -77,6 +88,11 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._unwanted = False
+
+    def send_400_response(self, _: str) -> None:
+        """What uvicorn cannot read never comes to the application, and gets the same kind of answer."""
+        self.transport.write(_NOT_HTTP)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
