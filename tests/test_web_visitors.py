@@ -133,7 +133,7 @@ def filled(path: str) -> str:
     return re.sub(r"\{\w+\}", "wavespeed", path)
 
 
-def test_the_open_routes_and_the_way_in_are_among_the_routes(server: Served) -> None:
+async def test_the_open_routes_and_the_way_in_are_among_the_routes(server: Served) -> None:
     """Else the table would say something about nothing."""
     found = set(operations(server.app.routes))
     assert set(ENTRANCE) < found

@@ -4,132 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from service.ledger import Outcome
-from service.prediction import Disposition, Nsfw, Reason, Stage, Step, Via
-from service.refusals import RefusedFor
 from service.web import sessions
 from service.web.schemas import ReplayBody, SessionBody, SubmitBody, TrackBody
-from service.web.tokens import Role
-
-if TYPE_CHECKING:
-    from enum import StrEnum
-
-_STRING: dict[str, Any] = {"type": "string"}
-_NULLABLE: dict[str, Any] = {"type": ["string", "null"]}
-_INSTANT: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
-_COUNT: dict[str, Any] = {"type": ["integer", "null"]}
-_DELIVERY_STATE: dict[str, Any] = {"enum": ["pending", "delivered", "dead"]}
-
-
-def _words(vocabulary: type[StrEnum], *, null: bool = False) -> dict[str, Any]:
-    return {"enum": [*vocabulary, None] if null else [*vocabulary]}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _ref(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _listed(name: str) -> dict[str, Any]:
-    return {"type": "array", "items": _ref(name)}
-
-
-_SCHEMAS = {
-    "Output": _object(
-        index={"type": "integer"},
-        disposition=_words(Disposition, null=True),
-        nsfw=_words(Nsfw),
-        uri=_NULLABLE,
-        sha256=_NULLABLE,
-        bytes=_COUNT,
-        media_type=_NULLABLE,
-        width=_COUNT,
-        height=_COUNT,
-        error=_NULLABLE,
-    ),
-    "Line": _object(at={"type": "string", "format": "date-time"}, step=_words(Step), detail=_STRING),
-    "Delivery": _object(
-        id=_STRING,
-        event_id=_STRING,
-        event=_STRING,
-        prediction=_STRING,
-        source=_STRING,
-        hook=_STRING,
-        state=_DELIVERY_STATE,
-        attempts={"type": "integer"},
-        last_status=_COUNT,
-        next_attempt_at=_INSTANT,
-        created_at=_INSTANT,
-        error=_NULLABLE,
-    ),
-    "Prediction": _object(
-        id=_STRING,
-        source=_STRING,
-        model=_STRING,
-        stage=_words(Stage),
-        status=_STRING,
-        reason=_words(Reason, null=True),
-        received_via=_words(Via, null=True),
-        created_at=_INSTANT,
-        received_at=_INSTANT,
-        finished_at=_INSTANT,
-        attempts={"type": "integer"},
-        error=_NULLABLE,
-        outputs=_listed("Output"),
-        timeline=_listed("Line"),
-        deliveries=_listed("Delivery"),
-        metadata={"type": "object"},
-    ),
-    "Predictions": _object(items=_listed("Prediction"), next=_NULLABLE),
-    "Deliveries": _object(items=_listed("Delivery"), next=_NULLABLE),
-    "RefusedCallback": _object(
-        at={"type": "string", "format": "date-time"},
-        source=_STRING,
-        reason=_words(RefusedFor),
-        why=_STRING,
-        address=_NULLABLE,
-        bytes=_COUNT,
-        webhook_id=_NULLABLE,
-    ),
-    "Refused": _object(
-        items=_listed("RefusedCallback"),
-        next=_NULLABLE,
-        totals={"type": "object", "additionalProperties": {"type": "integer"}},
-    ),
-    "Scaling": _object(
-        backlog={"type": "integer"},
-        waiting={"type": "integer"},
-        working={"type": "integer"},
-        due={"type": "integer"},
-        awaited={"type": "integer"},
-        deliveries_due={"type": "integer"},
-        oldest_due_seconds={"type": "number"},
-    ),
-    "Session": _object(role=_words(Role), expires_at={"type": "string", "format": "date-time"}),
-    "Callback": {
-        "type": "object",
-        "properties": {"id": _STRING, "status": _STRING},
-        "required": ["id", "status"],
-        "description": "The provider's prediction, flat or as the `data` of an envelope",
-    },
-    "Received": _object(id=_STRING, outcome=_words(Outcome)),
-    "Alive": _object(status={"const": "ok"}),
-    "Ready": {
-        "type": "object",
-        "properties": {"status": {"const": "ok"}, "checks": _listed("Check")},
-        "required": ["status"],
-    },
-    "Check": _object(name=_STRING, state={"enum": ["ok", "warn"]}, detail=_STRING),
-    "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
-    "Problem": _object(
-        type=_STRING, title=_STRING, status={"type": "integer"}, reason=_STRING, detail=_STRING
-    ),
-}
+from service.web.shapes import DELIVERY_STATE, SHAPES, STRING, ref
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any], meaning: str) -> dict[str, Any]:
@@ -142,27 +21,27 @@ def _parameter(name: str, place: str, schema: dict[str, Any], meaning: str) -> d
     }
 
 
-_ID = _parameter("id", "path", _STRING, "The provider's id, or a delivery's")
-_SOURCE = _parameter("source", "query", _STRING, "Needed when two sources share an id")
+_ID = _parameter("id", "path", STRING, "The provider's id, or a delivery's")
+_SOURCE = _parameter("source", "query", STRING, "Needed when two sources share an id")
 _PAGE = [
     _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Items"),
     _parameter("cursor", "query", {"type": "string", "pattern": "^[0-9]*$"}, "`next` of the page before"),
 ]
-_QUERY = _parameter("query", "query", _STRING, "`stage:failed model:flux* nsfw:flagged via:poll since:2h`")
-_STATE = _parameter("state", "query", _DELIVERY_STATE, "Only these")
-_HOOK = _parameter("hook", "query", _STRING, "Only those for this hook")
-_KEY = _parameter("Idempotency-Key", "header", _STRING, "The same key and body give the same answer")
-_ORIGIN = _parameter("source", "path", _STRING, "The provider's account")
+_QUERY = _parameter("query", "query", STRING, "`stage:failed model:flux* nsfw:flagged via:poll since:2h`")
+_STATE = _parameter("state", "query", DELIVERY_STATE, "Only these")
+_HOOK = _parameter("hook", "query", STRING, "Only those for this hook")
+_KEY = _parameter("Idempotency-Key", "header", STRING, "The same key and body give the same answer")
+_ORIGIN = _parameter("source", "path", STRING, "The provider's account")
 _SIGNED = [
-    _parameter(f"webhook-{name}", "header", _STRING, meaning) | {"required": True}
+    _parameter(f"webhook-{name}", "header", STRING, meaning) | {"required": True}
     for name, meaning in (
         ("id", "1 to 256 visible ASCII characters"),
         ("timestamp", "Unix seconds; what is more than 300 away is stale"),
         ("signature", "`v3,` and the HMAC-SHA256 of `id.timestamp.body` in lower-case hex; up to ten"),
     )
 ]
-_VERBOSE = _parameter("verbose", "query", _STRING, "What people want to know as well")
-_NEXT = _parameter("next", "query", _STRING, "The path to go on to")
+_VERBOSE = _parameter("verbose", "query", STRING, "What people want to know as well")
+_NEXT = _parameter("next", "query", STRING, "The path to go on to")
 
 
 _BODIES = (SubmitBody, TrackBody, ReplayBody, SessionBody)
@@ -170,7 +49,7 @@ _EMPTY_BODIES = ("TrackBody", "ReplayBody")
 
 
 def _answer(meaning: str, shape: str, media_type: str = "application/json") -> dict[str, Any]:
-    return {"description": meaning, "content": {media_type: {"schema": _ref(shape)}}}
+    return {"description": meaning, "content": {media_type: {"schema": ref(shape)}}}
 
 
 def _public(
@@ -194,7 +73,7 @@ def _public(
     if body:
         operation["requestBody"] = {
             "required": body not in _EMPTY_BODIES,
-            "content": {"application/json": {"schema": _ref(body)}},
+            "content": {"application/json": {"schema": ref(body)}},
         }
     return operation
 
@@ -219,7 +98,7 @@ def _opening() -> dict[str, Any]:
         "Open a session: a cookie for 12 hours", {200: "Session"}, 401, 403, 408, 409, 413, 422, 429,
         body="SessionBody",
     )  # fmt: skip
-    form = {"type": "object", "properties": {"token": _STRING, "next": _STRING}, "required": ["token"]}
+    form = {"type": "object", "properties": {"token": STRING, "next": STRING}, "required": ["token"]}
     operation["requestBody"]["content"]["application/x-www-form-urlencoded"] = {"schema": form}
     for status in ("401", "409", "429"):
         operation["responses"][status]["content"] |= _HTML["content"]
@@ -227,7 +106,7 @@ def _opening() -> dict[str, Any]:
     return operation
 
 
-_HTML: dict[str, Any] = {"description": "A page", "content": {"text/html": {"schema": _STRING}}}
+_HTML: dict[str, Any] = {"description": "A page", "content": {"text/html": {"schema": STRING}}}
 _ENTERING = _public("A page that asks for a token", {}, 403, parameters=[_NEXT])
 _ENTERING["responses"]["200"] = _HTML
 _LEAVING = _public("End the session in this browser", {}, 403)
@@ -293,7 +172,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "Catchlight", "version": version("catchlight")},
         "security": [{}, {"token": []}, {"session": []}],
         "components": {
-            "schemas": _SCHEMAS | {kind.__name__: kind.model_json_schema() for kind in _BODIES},
+            "schemas": SHAPES | {kind.__name__: kind.model_json_schema() for kind in _BODIES},
             "securitySchemes": {
                 "token": {
                     "type": "http",

@@ -1,0 +1,126 @@
+"""What the API takes and shows, as JSON Schemas by name: the words are those of the code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from service.ledger import Outcome
+from service.prediction import Disposition, Nsfw, Reason, Stage, Step, Via
+from service.refusals import RefusedFor
+from service.web.tokens import Role
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+STRING: dict[str, Any] = {"type": "string"}
+_NULLABLE: dict[str, Any] = {"type": ["string", "null"]}
+_INSTANT: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
+_COUNT: dict[str, Any] = {"type": ["integer", "null"]}
+DELIVERY_STATE: dict[str, Any] = {"enum": ["pending", "delivered", "dead"]}
+
+
+def _words(vocabulary: type[StrEnum], *, null: bool = False) -> dict[str, Any]:
+    return {"enum": [*vocabulary, None] if null else [*vocabulary]}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _listed(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": ref(name)}
+
+
+SHAPES = {
+    "Output": _object(
+        index={"type": "integer"},
+        disposition=_words(Disposition, null=True),
+        nsfw=_words(Nsfw),
+        uri=_NULLABLE,
+        sha256=_NULLABLE,
+        bytes=_COUNT,
+        media_type=_NULLABLE,
+        width=_COUNT,
+        height=_COUNT,
+        error=_NULLABLE,
+    ),
+    "Line": _object(at={"type": "string", "format": "date-time"}, step=_words(Step), detail=STRING),
+    "Delivery": _object(
+        id=STRING,
+        event_id=STRING,
+        event=STRING,
+        prediction=STRING,
+        source=STRING,
+        hook=STRING,
+        state=DELIVERY_STATE,
+        attempts={"type": "integer"},
+        last_status=_COUNT,
+        next_attempt_at=_INSTANT,
+        created_at=_INSTANT,
+        error=_NULLABLE,
+    ),
+    "Prediction": _object(
+        id=STRING,
+        source=STRING,
+        model=STRING,
+        stage=_words(Stage),
+        status=STRING,
+        reason=_words(Reason, null=True),
+        received_via=_words(Via, null=True),
+        created_at=_INSTANT,
+        received_at=_INSTANT,
+        finished_at=_INSTANT,
+        attempts={"type": "integer"},
+        error=_NULLABLE,
+        outputs=_listed("Output"),
+        timeline=_listed("Line"),
+        deliveries=_listed("Delivery"),
+        metadata={"type": "object"},
+    ),
+    "Predictions": _object(items=_listed("Prediction"), next=_NULLABLE),
+    "Deliveries": _object(items=_listed("Delivery"), next=_NULLABLE),
+    "RefusedCallback": _object(
+        at={"type": "string", "format": "date-time"},
+        source=STRING,
+        reason=_words(RefusedFor),
+        why=STRING,
+        address=_NULLABLE,
+        bytes=_COUNT,
+        webhook_id=_NULLABLE,
+    ),
+    "Refused": _object(
+        items=_listed("RefusedCallback"),
+        next=_NULLABLE,
+        totals={"type": "object", "additionalProperties": {"type": "integer"}},
+    ),
+    "Scaling": _object(
+        backlog={"type": "integer"},
+        waiting={"type": "integer"},
+        working={"type": "integer"},
+        due={"type": "integer"},
+        awaited={"type": "integer"},
+        deliveries_due={"type": "integer"},
+        oldest_due_seconds={"type": "number"},
+    ),
+    "Session": _object(role=_words(Role), expires_at={"type": "string", "format": "date-time"}),
+    "Callback": {
+        "type": "object",
+        "properties": {"id": STRING, "status": STRING},
+        "required": ["id", "status"],
+        "description": "The provider's prediction, flat or as the `data` of an envelope",
+    },
+    "Received": _object(id=STRING, outcome=_words(Outcome)),
+    "Alive": _object(status={"const": "ok"}),
+    "Ready": {
+        "type": "object",
+        "properties": {"status": {"const": "ok"}, "checks": _listed("Check")},
+        "required": ["status"],
+    },
+    "Check": _object(name=STRING, state={"enum": ["ok", "warn"]}, detail=STRING),
+    "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
+    "Problem": _object(type=STRING, title=STRING, status={"type": "integer"}, reason=STRING, detail=STRING),
+}
