@@ -9,7 +9,7 @@ import pytest
 from service.ledger import PredictionRecord
 from service.moderation import Action, Override, Policy
 from service.prediction import Disposition, Nsfw, Reason, Ref, Stage, Via
-from workers.outputs import Output, Settled, TryAgain, file_url, judge, plan, settle
+from workers.outputs import Output, Settled, TryAgain, file_url, judge, only_fetches, plan, settle
 
 URL = "https://cdn.example/0.png"
 SCHEDULE = (2.0, 10.0, 60.0, 300.0)
@@ -181,3 +181,26 @@ def test_one_open_output_keeps_the_others_waiting_and_settled() -> None:
     outputs = [settled(Disposition.STORED), open_output(), GONE]
     assert settle(outputs, 1, SCHEDULE) == TryAgain(2.0)
     assert [one.disposition for one in outputs] == [Disposition.STORED, None, Disposition.LOST]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "places"),
+    [
+        ([], set()),
+        ([Output(0, Nsfw.CLEAN, URL)], {False}),
+        ([Output(0, Nsfw.FLAGGED, URL)], {True}),
+        ([Output(0, Nsfw.CLEAN, URL), Output(1, Nsfw.UNKNOWN, URL)], {False, True}),
+        ([Output(0, Nsfw.CLEAN, None)], set()),
+        ([settled(Disposition.STORED), Output(1, Nsfw.CLEAN, URL)], {False}),
+        ([settled(Disposition.STORED), settled(Disposition.LOST)], set()),
+        ([Output(0, Nsfw.FLAGGED, URL, Disposition.STORED), Output(1, Nsfw.CLEAN, URL)], set()),
+    ],
+    ids=["none", "clean", "flagged", "both", "a text", "one is left", "none is left", "one to take back"],
+)
+def test_what_only_fetches_can_wait_for_room(outputs: list[Output], places: set[bool]) -> None:
+    assert only_fetches(outputs, "acme/painter", Policy()) == places
+
+
+def test_what_policy_drops_is_not_fetched_and_waits_for_nothing() -> None:
+    outputs = [Output(0, Nsfw.UNKNOWN, URL)]
+    assert only_fetches(outputs, "acme/painter", Policy(unknown=Action.DROP)) == set()

@@ -51,6 +51,7 @@ def test_the_check_for_doctor_says_what_is_wrong_and_how_to_mend_it(
     (tmp_path / "blocked").write_text("a file where a folder belongs")
     monkeypatch.setenv("CATCHLIGHT_STORAGE_URL", url.format(tmp_path))
     assert main(["check"]) == 0
-    (check,) = json.loads(capsys.readouterr().out)
+    check, *disks = json.loads(capsys.readouterr().out)
+    assert [disk["name"] for disk in disks] == (["disk"] if url.startswith("file://{}/o") else [])
     assert (check["name"], check["state"], bool(check["fix"])) == ("storage", state, state == "fail")
     assert ("CATCHLIGHT_STORAGE_URL" in check["detail"]) is (state == "fail")

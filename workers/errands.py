@@ -13,14 +13,14 @@ import uuid
 from typing import TYPE_CHECKING
 
 from service import clock, events, logs, wavespeed
-from service.errors import CatchlightError, ConfigError
+from service.errors import ConfigError
 from service.intake import Intake
 from service.ledger import Ledger
+from workers.checkup import checked
 from workers.guard import Guard, guarded_client
 from workers.pace import Pace
 from workers.reconcile import Reconciler
 from workers.send import send
-from workers.storage import StorageError, open_vault
 
 if TYPE_CHECKING:
     from service.hooks import Hook
@@ -29,24 +29,8 @@ if TYPE_CHECKING:
 
 def check(settings: Settings, _: list[str]) -> int:
     """What `doctor` wants to know of the stores: a list of checks."""
-    _print(asyncio.run(_check(settings)))
+    _print([finding._asdict() for finding in asyncio.run(checked(settings))])
     return 0
-
-
-async def _check(settings: Settings) -> list[dict[str, str]]:
-    try:
-        vault = open_vault(settings.effective_storage_url, settings.held_storage_url, threads=2)
-    except CatchlightError as error:
-        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": "correct the setting"}]
-    try:
-        await vault.check()
-    except StorageError as error:
-        fix = "make CATCHLIGHT_STORAGE_URL (or CATCHLIGHT_HELD_STORAGE_URL) a place that this user can write"
-        return [{"name": "storage", "state": "fail", "detail": str(error), "fix": fix}]
-    finally:
-        await vault.aclose()
-    detail = f"{settings.effective_storage_url} takes, returns and forgets a file"
-    return [{"name": "storage", "state": "ok", "detail": detail, "fix": ""}]
 
 
 def ping(settings: Settings, arguments: list[str]) -> int:

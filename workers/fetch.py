@@ -107,7 +107,13 @@ class Download:
         self._deadline = deadline
         self._pace = Pace(limits.floor, limits.floor_window)
         self._received = 0
+        self._handed_on = 0
         self._first = b""
+
+    @property
+    def left(self) -> int:
+        """Bytes that are known to come, or are here, and were not iterated over yet."""
+        return max(self._received, self.size_hint or 0) - self._handed_on
 
     async def read_head(self) -> None:
         gathered = bytearray()
@@ -127,6 +133,7 @@ class Download:
             if ending:
                 ending.feed(chunk)
             yield chunk
+            self._handed_on += len(chunk)
             await failpoints.reach("fetch.middle")
             chunk = await self._next()
             self._check_size(self._received)

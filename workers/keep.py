@@ -31,12 +31,17 @@ async def fetch_and_keep(
     hold: bool,
     notes: list[Note],
 ) -> str | None:
-    """Settle `output`, or leave it open for another round. Returns what went wrong, for people."""
+    """Settle `output`, or leave it open for another round. Returns what went wrong, for people.
+
+    Raises NoRoom when that is all that is wrong.
+    """
+    shop.room.check(held=hold)
     await failpoints.reach("fetch.before", record.model)
     try:
-        async with open_download(
-            shop.fetch_client, shop.fetch_guard, output.url or "", shop.limits
-        ) as download:
+        async with (
+            shop.room.excusing(),
+            open_download(shop.fetch_client, shop.fetch_guard, output.url or "", shop.limits) as download,
+        ):
             await _keep(shop, record, output, download, hold=hold, notes=notes)
     except OutputRefused as error:
         output.lose(error.word)
@@ -69,7 +74,8 @@ async def _keep(
     kind = download.type
     held = hold or not kind.allowed
     key = layout.output_key(folder(record), output.index, kind.extension)
-    kept = await shop.vault.keep(key, download, held=held)
+    async with shop.room.claimed(download, held=held):
+        kept = await shop.vault.keep(key, download, held=held)
     size = dimensions(download.head, kind)
     output.key, output.uri = kept.key, kept.uri
     output.sha256, output.bytes, output.media_type = kept.sha256, kept.bytes, kind.media_type

@@ -113,6 +113,20 @@ def judge(output: Output, model: str, policy: Policy) -> Action:
     return action
 
 
+def only_fetches(outputs: Sequence[Output], model: str, policy: Policy) -> set[bool]:
+    """Where its open files would go, True for held; empty when there is more to do than to fetch them."""
+    actions = [judge(output, model, policy) for output in outputs]
+    if any(
+        output.disposition is Disposition.STORED and action is not Action.RELEASE
+        for output, action in zip(outputs, actions, strict=True)
+    ):
+        # Nobody may wait for room to take back what must not be seen.
+        return set()
+    return {
+        action is not Action.RELEASE for output, action in zip(outputs, actions, strict=True) if output.open
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The prediction ends here."""

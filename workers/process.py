@@ -23,7 +23,8 @@ from service.prediction import Disposition, Reason, Stage, Step, Verdict, Via
 from workers import alone, manifest
 from workers.keep import fetch_and_keep
 from workers.outage import written
-from workers.outputs import Settled, judge, plan, settle
+from workers.outputs import Settled, judge, only_fetches, plan, settle
+from workers.room import COME_BACK, NoRoom
 from workers.workshop import OUTPUTS_AT_ONCE
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ ALONE_MARGIN = 60.0
 async def process(shop: Workshop, ref: Ref) -> None:
     """Nothing to do when it is not `accepted`: a job may ring twice. Raises what is a bug, once noted."""
     await failpoints.reach("lease.before")
+    if shop.room.short and await _put_off(shop, ref):
+        return
     record = await shop.ledger.predictions.lease(ref, shop.leases.seconds, shop.name)
     if record is None:
         return
@@ -59,6 +62,24 @@ async def process(shop: Workshop, ref: Ref) -> None:
             await _alone(shop, record)
         else:
             await work(shop, record)
+
+
+async def _put_off(shop: Workshop, ref: Ref) -> bool:
+    """Whatever only fetches to where no room is: leases for all of it, again and again, would make none."""
+    record = await shop.ledger.reading.record(ref)
+    if (
+        record is None
+        or record.corrupt
+        or record.verdict is not Verdict.COMPLETED
+        or _crashed_too_often(record)
+    ):
+        return False
+    places = only_fetches(plan(record, _values(record)), record.model, shop.policy)
+    lacking = [shop.room.lacking(held=held) for held in places]
+    if not lacking or not all(lacking):
+        return False
+    await shop.ledger.predictions.postpone(ref, COME_BACK, f"no room: {lacking[0]}")
+    return True
 
 
 async def _alone(shop: Workshop, record: PredictionRecord) -> None:
@@ -114,6 +135,21 @@ async def _decide(shop: Workshop, record: PredictionRecord, outputs: list[Output
     if record.verdict is not Verdict.COMPLETED:
         reason = record.said_reason or Reason.PROVIDER_FAILED
         return _final(shop, record, Settled(Stage.FAILED, reason), [], notes, error=record.said_error)
+    try:
+        async with shop.room.excusing():
+            return await _attempt(shop, record, outputs, notes)
+    except NoRoom as error:
+        # Not a failure: what the schedule has left is for those.
+        kept = [output.stored() for output in outputs]
+        wait = jittered(error.wait, random.random())
+        return Commit(
+            Stage.ACCEPTED, error=str(error), outputs=kept, failures=record.failures, due_in=wait, notes=notes
+        )
+
+
+async def _attempt(
+    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], notes: Notes
+) -> Commit:
     problems = await _round(shop, record, outputs, notes)
     failures = record.failures + (1 if any(output.open for output in outputs) else 0)
     decision = settle(outputs, failures, shop.settings.fetch_schedule)
@@ -144,7 +180,8 @@ async def _round(
     )
     # All come to their end, also at a stop or an error: none may go on writing behind a commit.
     results = await asyncio.gather(*map(one, outputs), return_exceptions=True)
-    for result in results:
+    # A bug comes first: it would hide behind a disk that stays full.
+    for result in sorted(results, key=lambda result: isinstance(result, NoRoom)):
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if isinstance(result, str)]

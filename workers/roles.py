@@ -19,6 +19,7 @@ from service.prediction import Ref, Stage
 from service.queues import DELIVER, PROCESS
 from workers import jobs, process, workshop
 from workers.loop import HAND_BACK, Loop
+from workers.storage import StorageFullError
 from workers.sweep import Sweeper
 from workers.watchdog import patience, watching
 from workers.worker import GONE, ConcurrentWorker, connect
@@ -49,8 +50,7 @@ def work(settings: Settings, _: list[str]) -> int:
 async def _work(settings: Settings) -> None:
     stopping = _on_signals(*_STOPS)
     async with workshop.opened(settings, workshop.instance_name()) as shop:
-        # A storage that cannot be written is found out now, not at the first prediction.
-        await shop.vault.check()
+        await _find_out(shop)
         await shop.vault.tidy()
         worker = await _registered(settings, shop.name, stopping)
         if worker is None:
@@ -69,6 +69,15 @@ async def _work(settings: Settings) -> None:
         finally:
             await end(beats, stopper)
             await asyncio.to_thread(_unregister, worker)
+
+
+async def _find_out(shop: Workshop) -> None:
+    """A storage that cannot be written is found out now, not at the first prediction."""
+    try:
+        await shop.vault.check()
+    except StorageFullError as error:
+        # It may have room again, and meanwhile there are deliveries to make.
+        log.warning("storage.full", error=str(error))
 
 
 async def _registered(settings: Settings, name: str, stopping: asyncio.Event) -> ConcurrentWorker | None:

@@ -17,6 +17,7 @@ from workers.fetch import Limits
 from workers.gate import Gate
 from workers.guard import Guard, guarded_client
 from workers.leases import Leases
+from workers.room import Room
 from workers.storage import open_vault
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Workshop:
     ledger: Ledger
     leases: Leases
     vault: Vault
+    room: Room
     policy: Policy
     limits: Limits
     fetch_guard: Guard
@@ -75,6 +77,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         ledger=ledger,
         leases=leases,
         vault=vault,
+        room=Room(vault, settings.disk_free),
         policy=settings.moderation_policy,
         limits=Limits(
             total=settings.fetch_timeout, idle=settings.fetch_idle, max_bytes=settings.fetch_max_bytes
@@ -88,13 +91,14 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
             for hook in settings.hooks
         },
     )
-    renewing = asyncio.create_task(leases.keep())
+    beside = [asyncio.create_task(leases.keep()), asyncio.create_task(shop.room.watch())]
     token = _current.set(shop)
     try:
+        await shop.room.look()
         yield shop
     finally:
         _current.reset(token)
-        await end(renewing)
+        await end(*beside)
         await fetch_client.aclose()
         await hook_client.aclose()
         await vault.aclose()

@@ -119,6 +119,10 @@ class Predictions:
         await self.commit(ref, Stage.WORKING, record.token, end)
         return None
 
+    async def postpone(self, ref: Ref, seconds: float, why: str) -> bool:
+        """Put off what is accepted without taking it: no lease, no attempt. When many wait, for longer."""
+        return bool(await self._scripts.run("postpone", str(ref), f"{seconds:.3f}", why))
+
     async def renew(self, leases: Iterable[tuple[Ref, str]], seconds: float) -> set[Ref]:
         """Renew (ref, token) pairs; returns those that are no longer ours."""
         held = [part for ref, token in leases for part in (str(ref), token)]

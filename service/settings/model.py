@@ -66,6 +66,9 @@ class Settings(BaseModel):
         None, "Where outputs go: `file:///…`, `s3://bucket/prefix`, `gs://…` or `az://…`"
     )
     held_storage_url: StorageUrl | None = setting(None, "A store of their own for held outputs")
+    disk_free: Size | None = setting(
+        None, "Bytes of a disk with outputs that stay free: below, nothing is fetched until there is room"
+    )
     data_dir: Directory = setting(".catchlight", "The embedded server's files and the default storage")
     retention: Annotated[Duration, at_least("7d")] = setting(
         "30d", "How long a terminal prediction stays in the ledger, at least 7d; its files stay"

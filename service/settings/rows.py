@@ -11,6 +11,7 @@ _UNSET = {
     "redis_url": "embedded (in `up`, `demo`)",
     "storage_url": "`file:///<data dir>/outputs`",
     "held_storage_url": "the same store under `held/`",
+    "disk_free": "1 GiB, or 2 % of a disk smaller than 50 GiB",
     "fetch_max_bytes": "per kind: image 64 MiB, video 1 GiB, other 256 MiB",
 }
 """What stands in for a value that is not set, where that is not nothing."""

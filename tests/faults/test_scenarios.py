@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from service.prediction import TERMINAL
 from service.simulator.scenario import Scenario
+from tests import disks
 from tests.faults import proxy
 from tests.faults.family import Family
 from tests.faults.load import MIX, Load
 from tests.faults.prober import Prober
 from tests.waiting import wait_until
+from workers.room import COME_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,31 +104,54 @@ def test_f10_a_storage_that_is_gone_for_a_while_delays_and_acks_go_on(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
-    if (
-        shutil.which("mount") is None
-        or subprocess.run(["mount", *options], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("this user cannot mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "small", "512k") as folder:
+        yield folder
 
 
 def test_f10_a_full_disk_delays_and_leaves_no_halves(
     small_disk: Path, tmp_path: Path, chance: Chance
 ) -> None:
-    changes = {"storage_url": small_disk.as_uri()}
+    # Nothing is kept free, so that it is full to the last byte.
+    changes = {"storage_url": small_disk.as_uri(), "disk_free": "1"}
     big = {"media_bytes": 40_000}
     with Family(tmp_path / "family", chance.seed, ways=(), changes=changes, simulator=big) as family:
         family.storage = small_disk
         load = Load(family, chance, 60, 15)
         load.wait()
         pause(chance, 1, 2)
-        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+        disks.grow(small_disk, "64m")
         family.ends_well()
+
+
+def test_f10_a_disk_that_runs_short_stops_the_fetching_alone(
+    small_disk: Path, tmp_path: Path, chance: Chance
+) -> None:
+    """No try is used up by it, of which there are two; acknowledgements, events and texts go on."""
+    disks.grow(small_disk, "16m")
+    changes = {"storage_url": small_disk.as_uri(), "fetch_schedule": "200ms"}
+    with (
+        Family(tmp_path / "family", chance.seed, ways=(), changes=changes) as family,
+        Prober(family) as prober,
+    ):
+        family.storage = small_disk
+        filler = small_disk / "filler"
+        filler.write_bytes(bytes((16 << 20) - 200_000))
+        logs = [family.processes.slots[f"work-{number}"] for number in (1, 2)]
+        wait_until(lambda: all("disk.short" in one.said() for one in logs), what="the workers see it")
+        waiting = [family.submit("clean") for _ in range(30)]
+        going_on = [family.submit(scenario) for scenario in ("text", "failed") * 5]
+        wait_until(lambda: all(family.stage(id_) in TERMINAL for id_ in going_on), what="others end")
+        wait_until(lambda: len(family.sinks["sample"].seen) >= len(going_on), what="and are told")
+        # Longer than a prediction is put off for: each comes round at least once.
+        pause(chance, COME_BACK + 2, COME_BACK + 3)
+        assert {family.stage(id_) for id_ in waiting} == {"accepted"}
+        assert prober.last_status == 200
+        filler.unlink()
+        account = family.ends_well()
+        assert {account.found(id_)["stage"] for id_ in waiting} == {"done"}
+        assert {account.found(id_)["attempts"] for id_ in waiting} == {1}
+        assert [one.said().count("disk.short") for one in logs] == [1, 1]
+        assert [one.said().count("disk.has_room") for one in logs] == [1, 1]
 
 
 def test_f12_an_origin_that_fails_is_asked_again(tmp_path: Path, chance: Chance, times: int) -> None:

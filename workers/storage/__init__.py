@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workers.storage.layout import MANIFEST, day_of, folder, output_key, slug
-from workers.storage.store import Kept, Placed, StorageError, Store
+from workers.storage.store import Kept, Placed, StorageError, StorageFullError, Store
 from workers.storage.vault import Vault, open_vault
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Kept",
     "Placed",
     "StorageError",
+    "StorageFullError",
     "Store",
     "Vault",
     "day_of",

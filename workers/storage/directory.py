@@ -9,8 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from service.errors import NotFound
+from workers.storage import disk
 from workers.storage.layout import TEMPORARY, checked
-from workers.storage.store import BATCH, Kept, Placed, StorageError, landed, length, stream_of, take
+from workers.storage.store import (
+    BATCH,
+    Kept,
+    Placed,
+    StorageError,
+    StorageFullError,
+    landed,
+    length,
+    stream_of,
+    take,
+)
 from workers.storage.tree import Temporary, Tree
 
 if TYPE_CHECKING:
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _IN_THE_WAY = {errno.ELOOP, errno.ENOTDIR}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class DirectoryStore:
@@ -87,7 +99,10 @@ class DirectoryStore:
         try:
             await self._run("use", TEMPORARY, _probe, self._tree)
         except StorageError as error:
-            raise StorageError(f"{self._setting}: {error}") from error
+            raise type(error)(f"{self._setting}: {error}") from error
+
+    async def disk(self) -> disk.Disk:
+        return await self._run("look at", TEMPORARY, disk.look_at, self._tree.root)
 
     async def tidy(self) -> int:
         return await self._run("tidy", TEMPORARY, self._tree.tidy)
@@ -107,7 +122,8 @@ class DirectoryStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
         except OSError as error:
-            raise StorageError(f"cannot {verb} {self._tree.root / key}: {_reason(error)}.") from error
+            kind = StorageFullError if error.errno in _FULL else StorageError
+            raise kind(f"cannot {verb} {self._tree.root / key}: {_reason(error)}.") from error
 
 
 def _finish(temporary: Temporary, parts: list[bytes], key: str) -> str:

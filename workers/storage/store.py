@@ -12,12 +12,18 @@ from workers.storage import layout
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
+    from workers.storage.disk import Disk
+
 BATCH = 1 << 20
 """Bytes handed to a thread at once: a hop costs about 50 µs, hashing and writing this much about 1 ms."""
 
 
 class StorageError(TryLater):
     """A store cannot do it now; the text names the place and the reason."""
+
+
+class StorageFullError(StorageError):
+    """It has no room for one more, or may not use more than it has."""
 
 
 class Kept(NamedTuple):
@@ -76,6 +82,9 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """StorageError, naming the setting, unless everything above works here now."""
+
+    async def disk(self) -> Disk | None:
+        """The file system that it stands on; None when it stands on none."""
 
     async def tidy(self) -> int:
         """Remove what killed writers left under `.tmp/`, and nothing a living one uses; how many."""

@@ -15,6 +15,8 @@ from workers.storage.store import Kept, Placed, StorageError, Store, landed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from workers.storage.disk import Disk
+
 SETTING = "CATCHLIGHT_STORAGE_URL"
 HELD_SETTING = "CATCHLIGHT_HELD_STORAGE_URL"
 
@@ -40,6 +42,8 @@ class Vault:
         self._held = held or main
         self._prefix = "" if held else f"{layout.HELD}/"
         self._stores = [main, held] if held else [main]
+        self.separate = held is not None
+        """Held files have a store of their own."""
 
     async def keep(self, key: str, chunks: AsyncIterable[bytes], *, held: bool) -> Kept:
         store, at = self._place(key, held=held)
@@ -79,6 +83,9 @@ class Vault:
     async def check(self) -> None:
         for store in self._stores:
             await store.check()
+
+    async def disk(self, *, held: bool) -> Disk | None:
+        return await (self._held if held else self._main).disk()
 
     async def tidy(self) -> int:
         return sum([await store.tidy() for store in self._stores])
