@@ -36,6 +36,9 @@ SMALL = 8 << 20
 ABANDONED_AFTER = 86_400.0
 """Seconds after which something under `.tmp/` has no writer any more: over a network nobody can ask it."""
 
+_AT_ONCE = 16
+"""Chunks that are joined and written together."""
+
 CLIENT: ClientConfig = {
     # The endpoint's own scheme decides; whoever writes http:// there means it.
     "allow_http": True,
@@ -187,11 +190,13 @@ class ObjectStore:
         size = 0
         async with self._writer(temporary) as writer:
             while parts:
-                body = await self._hashed(digest, parts)
+                body = await self._hashed(digest, parts[:_AT_ONCE])
+                # The caller's list is emptied bit by bit: else what was gathered is held until the end.
+                del parts[:_AT_ONCE]
                 with self._naming("write", temporary):
                     await writer.write(body)
                 size += len(body)
-                parts = await take(source, BATCH)
+                parts = parts or await take(source, BATCH)
         try:
             yield temporary, size
         finally:
