@@ -97,6 +97,18 @@ def drip(chunk: bytes, pause: float, times: int, head: bytes = b"HTTP/1.1 200 X\
     return script
 
 
+def flood(block: bytes, head: bytes = b"") -> Script:
+    """The block again and again, as fast as it is taken."""
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while True:
+            writer.write(block)
+            await writer.drain()
+
+    return script
+
+
 def reset(*parts: bytes) -> Script:
     """These bytes, then a TCP reset."""
 
