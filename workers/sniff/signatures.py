@@ -41,11 +41,16 @@ _LONGEST_TENSOR_HEADER = 100_000_000
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _MARKUP = re.compile(r"\A\s*(?:<[a-z!?/]|#!)|<!doctype|<html|<svg|<\?xml|<script", re.IGNORECASE)
+# PostScript, Rich Text, and PDF, which readers find in the first kilobyte; any of them may be plain ASCII.
+_DOCUMENT = re.compile(r"\A\s*(?:%!|\{\\rtf)|\A.{0,1024}?%PDF-", re.DOTALL)
 _JSON_START = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[\]{"0-9-]|true|false|null))')
 
 
 def sniff(head: bytes) -> FileType:
-    """Takes the first `HEAD` bytes, or all of a shorter file; markup and scripts are UNKNOWN on purpose."""
+    """Takes the first `HEAD` bytes, or all of a shorter file.
+
+    Markup, scripts and documents that may hold some are UNKNOWN on purpose.
+    """
     for prefix, type_ in _PREFIXES:
         if head.startswith(prefix):
             return type_
@@ -104,7 +109,7 @@ def _text(head: bytes) -> FileType:
     # A whole JSON document may hold markup in its strings; nothing displays it as markup.
     if _JSON_START.match(text) and (len(head) >= HEAD or _is_json(text)):
         return kinds.JSON
-    return UNKNOWN if _MARKUP.search(text) else kinds.TEXT
+    return UNKNOWN if _MARKUP.search(text) or _DOCUMENT.search(text) else kinds.TEXT
 
 
 def _is_json(document: str | bytes) -> bool:
