@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from service import embedded
+from service.cli import up as up_command
+from service.settings import load
 from service.settings.environment import child_environment
 from tests.waiting import wait_until
 
@@ -125,3 +127,10 @@ def test_what_cannot_work_fails_the_start_with_its_reason(
         assert "ready role=up" not in up.said()
     finally:
         up.close()
+
+
+def test_a_redis_of_ones_own_is_shown_without_its_password(capsys: pytest.CaptureFixture[str]) -> None:
+    up_command._say_where(load({}, None), "redis://catchlight:s3cret@10.0.0.5:6379/0", embedded=False)
+    said = capsys.readouterr().err
+    assert "redis://catchlight:…@10.0.0.5:6379/0 (yours)" in said
+    assert "s3cret" not in said

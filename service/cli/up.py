@@ -17,6 +17,7 @@ from service.cli.supervisor import (
     keep_until_signal,
     to_stderr,
 )
+from service.hooks import mask_url
 from service.settings import load
 from service.settings.environment import child_environment
 
@@ -58,7 +59,7 @@ def _say_where(settings: Settings, redis_url: str, *, embedded: bool) -> None:
     lines = [
         f"callbacks  {base}/webhooks/{wavespeed.SOURCE}",
         f"API        {base}/api/v1/predictions",
-        f"redis      {redis_url} ({kind})",
+        f"redis      {mask_url(redis_url)} ({kind})",
         f"storage    {settings.effective_storage_url}",
         *(f"warning    {warning}" for warning in settings.warnings()),
         "ready role=up",
