@@ -57,9 +57,11 @@ end
 
 local function why(failure) return type(failure) == 'table' and failure.err or tostring(failure) end
 
--- Did the server say that it cannot write now? Then nothing is wrong with the entry, and it keeps its place.
+-- Did the server say that it cannot write now, or (in the words of 7.0 and before, and of later ones) that our user may
+-- not? Then nothing is wrong with the entry, and it keeps its place.
+local CANNOT = {'OOM', 'MISCONF', 'READONLY', 'NOREPLICAS', 'user executing the script', 'ACL failure in script'}
 local function cannot_write(failure)
-  for _, word in ipairs({'OOM', 'MISCONF', 'READONLY', 'NOREPLICAS'}) do
+  for _, word in ipairs(CANNOT) do
     if string.find(why(failure), word, 1, true) then return true end
   end
   return false
