@@ -90,6 +90,7 @@ def connect(url: str) -> Redis:
         url,
         socket_timeout=ANSWER_TIMEOUT,
         socket_connect_timeout=2,
+        driver_info=None,
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 

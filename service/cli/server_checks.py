@@ -37,7 +37,7 @@ async def server(settings: Settings) -> list[Finding]:
         return [Finding("redis", State.FAIL, str(error), "start it, or correct CATCHLIGHT_REDIS_URL")]
     except redis_errors.ResponseError as error:
         detail = f"refuses a command that we need: {error}"
-        return [Finding("redis", State.FAIL, detail, "allow it in the server's ACL")]
+        return [Finding("redis", State.FAIL, detail, "allow it, as deploy/users.acl does")]
 
 
 async def _examined(ledger: Ledger) -> list[Finding]:

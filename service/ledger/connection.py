@@ -38,6 +38,7 @@ def connect(url: str, *, connections: int = 16) -> Redis:
             decode_responses=True,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=ANSWER_TIMEOUT,
+            driver_info=None,  # CLIENT SETINFO, which no ACL can allow that Redis 7.0 is to read as well
             # One more try finds a server that restarted since the connection was made. Not after a time-out:
             # the first command may still be running.
             retry=Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
