@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service.web.server import DeadlineProtocol
-from tests.serving import PATH, callback, serving
+from tests.serving import PATH, callback, serving, sign, stored
 
 if TYPE_CHECKING:
     from tests.serving import Served
@@ -109,6 +109,57 @@ async def test_a_header_may_not_grow_for_ever(redis_url: str) -> None:
     async with serving(redis_url) as server:
         answer, took = await dripped(server, HEAD, b"a: " + b"b" * 20_000)
     assert answer == b""
+    assert took < 3
+
+
+@anyio
+@pytest.mark.parametrize(
+    "drop",
+    [b"a: " + b"b" * 1000 + b"\r\n", b"b" * 20_000],
+    ids=["many", "one"],
+)
+async def test_a_trailer_ends_the_connection_before_it_fills_the_memory(redis_url: str, drop: bytes) -> None:
+    start = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\na: b"
+    async with serving(redis_url) as server:
+        _, took = await dripped(server, start, drop)
+        assert (await server.client.get("/livez")).status_code == 200
+    assert took < 3
+
+
+@anyio
+async def test_what_comes_behind_a_body_is_no_header(redis_url: str) -> None:
+    """A proxy drops trailers or does not look at them: neither a signature nor an encoding may hide there."""
+    body = callback()
+    signed = "".join(f"{name}: {value}\r\n" for name, value in sign(body).items()).encode()
+    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%b\r\n0\r\n" % (len(body), body)
+    async with serving(redis_url) as server:
+        for trailers in (signed, b"Content-Length: abc\r\n", b"Content-Encoding: gzip\r\n"):
+            assert (await server.raw(chunked + trailers + b"\r\n")).startswith(b"HTTP/1.1 400 ")
+        assert stored(redis_url, "pred_1") == {}
+
+
+@anyio
+async def test_a_chunks_extension_may_not_grow_for_ever(redis_url: str) -> None:
+    async with serving(redis_url) as server:
+        start = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;a="
+        answer, took = await dripped(server, start, b"b" * 20_000)
+    assert answer == b""
+    assert took < 3
+
+
+@anyio
+async def test_what_begins_no_request_keeps_no_connection_open(redis_url: str) -> None:
+    """At the first byte uvicorn waits no longer for a request, and a line's end alone begins none."""
+    live = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(redis_url, protocol=Hasty) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(live)
+        await reader.readuntil(b'"ok"}')
+        writer.write(b"\r\n")
+        assert await asyncio.wait_for(reader.read(), 3) == b""
+        writer.close()
+        answer, took = await dripped(server, live, b"\r\n")
+    assert answer.count(b"HTTP/1.1 200") == 1
     assert took < 3
 
 

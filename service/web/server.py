@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -42,7 +43,9 @@ _NOT_HTTP = _not_http()
 
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """httptools, as h11 takes what request smuggling is made of; and no header drips or grows for ever."""
+    """httptools, as h11 takes what request smuggling is made of; and nothing around a body drips or grows
+    for ever: no header, no chunk's extension, no trailer, no white space between two requests.
+    """
 
     header_deadline = 10.0
     """Seconds from the first byte of a request, or from the connection's start, to the end of its headers."""
@@ -51,9 +54,9 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _length = 0
-    """Of the header so far."""
-    _unwanted = False
-    """A body is still coming that was answered already."""
+    """Bytes since the last that led anywhere: to a request's beginning, a header's end, a piece of a body."""
+    _led_somewhere = False
+    _in_header = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own type
         super().connection_made(transport)
@@ -63,31 +66,45 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._arm()
 
     def data_received(self, data: bytes) -> None:
-        before = self._deadline
+        self._led_somewhere = False
         super().data_received(data)
-        # The same deadline before and after: all of this was one header's, and its end is not in sight.
-        if before is not None and self._deadline is before and not self._unwanted:
-            self._length += len(data)
-            if self._length > self.header_most:
-                self.transport.close()
+        self._length = 0 if self._led_somewhere else self._length + len(data)
+        if self._length > self.header_most:
+            self.transport.close()
+        elif not self._led_somewhere and self._at_rest:
+            # Not even the beginning of a request, and yet it ended uvicorn's wait for one.
+            self._arm()
+
+    @property
+    def _at_rest(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # uvicorn's own type
 
     def on_message_begin(self) -> None:
+        self._led_somewhere = self._in_header = True
         super().on_message_begin()
         self._arm()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_header:
+            # uvicorn would put it among the headers: behind a proxy's back, and without a limit.
+            raise httptools.HttpParserError("a trailer")
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        self._led_somewhere = True
+        self._in_header = False
         self._disarm()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._led_somewhere = True
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body:
-            self._unwanted = True
+            # Of a body that nobody wants the rest is still to come.
             self._arm()
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._unwanted = False
 
     def send_400_response(self, _: str) -> None:
         """What uvicorn cannot read never comes to the application, and gets the same kind of answer."""
@@ -103,7 +120,6 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._deadline = self.loop.call_later(self.header_deadline, self.transport.close)
 
     def _disarm(self) -> None:
-        self._length = 0
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
