@@ -163,6 +163,32 @@ async def test_what_begins_no_request_keeps_no_connection_open(redis_url: str) -
     assert took < 3
 
 
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+
+
+@anyio
+async def test_who_offers_another_protocol_is_answered_in_this_one(redis_url: str) -> None:
+    """As some clients do with every first request; the next one needs a connection of its own."""
+    async with serving(redis_url) as server:
+        answer = await server.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + UPGRADE + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+
+
+@anyio
+async def test_a_callback_that_offers_another_protocol_is_malformed_not_forged(redis_url: str) -> None:
+    """The parser gives its body away, and without it the signature would be called wrong."""
+    body = callback()
+    signed = "".join(f"{name}: {value}\r\n" for name, value in sign(body).items()).encode()
+    head = HEAD + signed + UPGRADE
+    async with serving(redis_url) as server:
+        for request in (
+            head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body),
+            head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        ):
+            assert (await server.raw(request)).startswith(b"HTTP/1.1 400 ")
+
+
 @anyio
 async def test_a_connection_too_many_is_closed_and_the_others_go_on(redis_url: str) -> None:
     class Few(DeadlineProtocol):

@@ -21,7 +21,7 @@ from service.web.app import build
 from service.web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from starlette.types import ASGIApp
 
@@ -94,7 +94,16 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._led_somewhere = True
         self._in_header = False
         self._disarm()
+        # The parser takes what follows an offer to upgrade for another protocol, whatever we answer.
+        upgrading = self.parser.should_upgrade()
+        if upgrading and _announces_a_body(self.headers):
+            raise httptools.HttpParserError("an offer to upgrade with a body, which would be lost")
         super().on_headers_complete()
+        if upgrading:
+            self.cycle.keep_alive = False
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """To be offered more than HTTP/1.1 is no cause for a warning, nor uvicorn's advice any for us."""
 
     def on_body(self, body: bytes) -> None:
         self._led_somewhere = True
@@ -123,6 +132,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _announces_a_body(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and int(value)) for name, value in headers
+    )
 
 
 class Server(uvicorn.Server):
