@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import pickle
 import subprocess
 import sys
 import time
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +16,7 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.worker import Worker
 
 from service import keys, queues
+from tests.corpus import jobs
 from tests.workplace import rq_keys
 from workers.worker import ASIDE_TTL, BEAT_TTL, ConcurrentWorker, connect
 
@@ -146,61 +145,39 @@ def test_every_job_that_is_taken_has_an_end(server: redis.Redis, worker: Concurr
     assert {key for key, ttl in rq_keys(server).items() if ttl == -1} <= kept
 
 
-CANARY = "touch {}"
-
-
-def hostile(canary: Path) -> dict[str, Fields]:
-    """Job id → its hash; what the names call would leave a file."""
-    ours: list[object] = [queues.PROCESS, None, ["main", "x"], {}]
-    shell: list[object] = ["os.system", None, [CANARY.format(canary)], {}]
-    named: Fields = {"success_callback_name": "os.system", "failure_callback_name": "os.system"}
-    return {
-        "system": fields(shell),
-        "callbacks": fields(ours) | named,
-        "stopped": fields(ours) | {"stopped_callback_name": "os.system"},
-        "webhooks": fields(ours) | {"webhooks": '[{"url": "http://127.0.0.1:9"}]'},
-        "depends": fields(ours) | {"dependency_ids": '["system"]'},
-        "grouped": fields(ours) | {"group_id": "g"},
-        "limited": fields(ours) | {"rate_limit_key": "k", "rate_limit_concurrency": "1"},
-        "repeats": fields(ours) | {"repeats_left": "3", "repeat_intervals": "[0]"},
-        "imports": fields(["canary_module.run", None, [], {}]),
-        "method": fields([queues.PROCESS, {"a": 1}, ["main", "x"], {}]),
-        "unhashable": fields([[queues.PROCESS], None, ["main", "x"], {}]),
-        "numbers": fields([queues.PROCESS, None, [1, 2], {}]),
-        "number": fields(17),
-        "broken": fields(b"{broken"),
-        "pickle": fields(pickle.dumps(("os.system", None, (CANARY.format(canary),), {}))),
-        "deflated": fields(zlib.compress(pickle.dumps(ours))),
-        "bomb": fields(zlib.compress(b" " * 50_000_000)),
-        "huge": fields(b"x" * 5_000_000),
-        "deep": fields(b"[" * 10_000),
-        "dataless": {"status": "queued"},
-        "bad id!": fields(ours),
-    }
-
-
 def test_hostile_jobs_are_set_aside_and_the_worker_goes_on(
     server: redis.Redis, worker: ConcurrentWorker, tmp_path: Path
 ) -> None:
     canary = tmp_path / "canary"
-    jobs = hostile(canary)
-    for id_, hash_ in jobs.items():
-        push(server, id_.encode(), hash_)
-    push(server, b"\xff\xfe", fields([queues.PROCESS, None, ["main", "x"], {}]))
-    server.set("rq:job:text", "not a hash")
-    server.rpush(QUEUE, "text")
-    server.rpush(QUEUE, "nobody")
+    hostile = jobs.refused(f"touch {canary}")
+    jobs.plant(server, hostile)
+    *no_hashes, _ = jobs.plant_what_is_no_hash(server)
     enqueue(server, "mine")
-    assert [one.job.id for one in worker.take(64, 0)] == ["j-mine"]
+    assert [one.job.id for one in worker.take(100, 0)] == ["j-mine"]
     set_aside = aside(server)
-    assert {one["job"] for one in set_aside} == {*jobs, "text", "\\xff\\xfe"}
+    names = [*hostile, *no_hashes]
+    assert {one["job"] for one in set_aside} == {name.decode("ascii", "backslashreplace") for name in names}
     assert all(one["why"] and one["at"] > 0 for one in set_aside)
     assert 0 < server.ttl(keys.ASIDE) <= ASIDE_TTL
-    for name in [*map(str.encode, jobs), b"text", b"\xff\xfe"]:
+    for name in names:
         assert 0 < server.ttl(b"rq:job:" + name) <= ASIDE_TTL
     assert server.llen(SHELF) == server.llen(QUEUE) == 0
     assert not canary.exists()
     assert "canary_module" not in sys.modules
+
+
+def test_nothing_that_stands_beside_a_call_has_a_say(server: redis.Redis, worker: ConcurrentWorker) -> None:
+    odd = jobs.idle()
+    jobs.plant(server, odd)
+    taken = worker.take(100, 0)
+    assert [one.job.id.encode() for one in taken] == list(odd)
+    worker.finish(taken)
+    assert aside(server) == []
+    assert [name for name in odd if server.exists(b"rq:job:" + name)] == []
+
+
+def test_the_corpus_of_jobs_is_as_large_as_promised() -> None:
+    assert len(jobs.refused()) + len(jobs.idle()) >= 25
 
 
 def test_dependents_of_a_failed_job_are_left_where_they_are(

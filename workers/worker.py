@@ -131,11 +131,11 @@ class ConcurrentWorker(BaseWorker):
         with self.connection.pipeline(transaction=False) as pipe:
             for _ in range(most):
                 pipe.lmove(source, shelf)
-            ids = [found for found in pipe.execute() if found]
+            ids = [found for found in pipe.execute() if found is not None]
         if not ids and wait:
             # The stubs know only whole seconds.
             found = self.connection.blmove(source, shelf, cast("int", wait))
-            ids = [found] if found else []
+            ids = [] if found is None else [found]
         failpoints.reach_in_thread("take.before_start")
         return self._start(ids) if ids else []
 
