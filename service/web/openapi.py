@@ -127,7 +127,8 @@ _PATHS = {
     },
     "/api/v1/predictions/{id}/track": {
         "post": _guarded(
-            "Adopt an id that someone else submitted", {202: "Prediction"}, body="TrackBody", parameters=[_ID]
+            "Adopt an id that someone else submitted", {202: "Prediction"}, 404,
+            body="TrackBody", parameters=[_ID],
         )
     },
     "/api/v1/predictions/{id}/replay": {
