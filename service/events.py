@@ -41,6 +41,12 @@ OF_STAGE = {
     Stage.DEAD: Kind.DEAD,
 }
 
+OF_DISPOSITION = {
+    Disposition.HELD: Kind.HELD,
+    Disposition.RELEASED: Kind.RELEASED,
+    Disposition.REJECTED: Kind.REJECTED,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -66,10 +72,14 @@ def of_prediction(
     prediction: Mapping[str, Any],
     hooks: Iterable[Hook],
     at: float,
+    *,
+    decided: Mapping[int, int] | None = None,
 ) -> list[Event]:
-    """Those of a terminal prediction (its public object): `prediction.*`, and `output.held` for each held.
+    """Those of a terminal prediction (its public object): `prediction.*`, and `output.*` for what is held,
+    and for what a person has released or rejected.
 
-    `generation` counts the completions that superseded one another: the occasion of an event.
+    The occasion of an event is `generation`, which counts the completions that superseded one another, and
+    for an output the number of the decision that it follows (`decided`, by index; 0 is none).
     """
     hooks = tuple(hooks)
 
@@ -79,11 +89,19 @@ def of_prediction(
         return Event(id_, kind, _body(kind, prediction, outputs, at), wanted)
 
     outputs = [output for output in prediction["outputs"] if output["disposition"] != Disposition.SKIPPED]
-    held = [output for output in outputs if output["disposition"] == Disposition.HELD]
     return [
         event(OF_STAGE[Stage(prediction["stage"])], str(generation), outputs),
-        *(event(Kind.HELD, f"{generation}/{output['index']}", [output]) for output in held),
+        *(
+            event(kind, _occasion(generation, output["index"], decided or {}), [output])
+            for output in outputs
+            if (kind := OF_DISPOSITION.get(output["disposition"]))
+        ),
     ]
+
+
+def _occasion(generation: int, index: int, decided: Mapping[int, int]) -> str:
+    number = decided.get(index, 0)
+    return f"{generation}/{index}/{number}" if number else f"{generation}/{index}"
 
 
 def ping(hook: str, at: float) -> str:

@@ -9,6 +9,7 @@
 | stage:<stage>            | zset   | for ever, trimmed       | every move           | lists, counts     |
 | index                    | zset   | for ever, trimmed       | accept               | lists             |
 | expiry                   | zset   | for ever, trimmed       | commit               | trim              |
+| review                   | zset   | for ever, trimmed       | commit               | review            |
 | due:work                 | zset   | for ever                | accept, lease, …     | sweeper           |
 | due:poll                 | zset   | for ever                | accept, sweeper      | sweeper           |
 | delivery:<delivery id>   | hash   | RETENTION once ended    | commit, deliver      | deliver, API      |
@@ -30,10 +31,10 @@
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
 | probe                    | string | 60 s                    | readiness            | nobody            |
 
-All start with `catchlight:`. Scores are seconds since the epoch, except in `index`, `stage:*`, `refused` and
-`deliveries`, where a score is a sequence number: unique, so a page's cursor is exact. `events` holds the
-body of each event under its id. RETENTION is a day longer as a key's TTL, so that `trim` always comes first
-and takes the entries of every list with it. RQ's own keys keep RQ's prefix.
+All start with `catchlight:`. Scores are seconds since the epoch, except in `index`, `stage:*`, `review`,
+`refused` and `deliveries`, where a score is a sequence number: unique, so a page's cursor is exact.
+`events` holds the body of each event under its id. RETENTION is a day longer as a key's TTL, so that `trim`
+always comes first and takes the entries of every list with it. RQ's own keys keep RQ's prefix.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ OUTBOX = PREFIX + "outbox:"
 STAGE = PREFIX + "stage:"
 INDEX = PREFIX + "index"
 EXPIRY = PREFIX + "expiry"
+REVIEW = PREFIX + "review"
+"""Predictions that ended with a held output."""
 DUE_WORK = PREFIX + "due:work"
 DUE_POLL = PREFIX + "due:poll"
 DELIVERY = PREFIX + "delivery:"

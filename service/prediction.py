@@ -31,7 +31,7 @@ LEGAL_MOVES: dict[Stage, frozenset[Stage]] = {
     Stage.ACCEPTED: frozenset({Stage.WORKING}),
     # Back to accepted: a retry, a crash, a hand-back at SIGTERM, or a completion that supersedes a failure.
     Stage.WORKING: frozenset({Stage.ACCEPTED}) | TERMINAL,
-    # Back to work: a replay, a late completion, or a duplicate with a stricter NSFW flag.
+    # Back to work: a replay, a review, a late completion, or a duplicate with a stricter NSFW flag.
     Stage.DONE: frozenset({Stage.ACCEPTED}),
     Stage.FAILED: frozenset({Stage.ACCEPTED, Stage.AWAITED}),
     Stage.EXPIRED: frozenset({Stage.ACCEPTED, Stage.AWAITED}),

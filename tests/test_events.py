@@ -114,6 +114,28 @@ def test_an_events_id_is_a_function_of_what_it_tells() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("disposition", "kind"),
+    [
+        (Disposition.HELD, Kind.HELD),
+        (Disposition.RELEASED, Kind.RELEASED),
+        (Disposition.REJECTED, Kind.REJECTED),
+    ],
+)
+def test_each_decision_about_an_output_is_an_occasion_of_its_own(
+    disposition: Disposition, kind: Kind
+) -> None:
+    def events_of(decided: dict[int, int] | None) -> list[events.Event]:
+        prediction = PREDICTION | {"outputs": [output(0, disposition), output(1)]}
+        return events.of_prediction(ref(), 1, prediction, (), NOON, decided=decided)
+
+    ends, ours = zip(*(events_of(decided) for decided in (None, {0: 1}, {0: 2})), strict=True)
+    assert {event.kind for event in ours} == {kind}
+    assert len({event.id for event in ours}) == 3
+    assert len({event.id for event in ends}) == 1, "the prediction has completed but once"
+    assert events_of({0: 0})[1].id == ours[0].id
+
+
 def test_hooks_get_what_their_globs_ask_for() -> None:
     hooks = [
         hook("all"),

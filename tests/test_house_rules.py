@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     Rule = Callable[[Source], Iterator[tuple[int, str]]]
 
 LAYERS = (
-    "errors clock durations prediction refusals moderation hooks signing keys events settings",
+    "errors clock durations prediction refusals review moderation hooks signing keys events settings",
     "wavespeed ledger queues logs metrics embedded failpoints ending",
-    "intake operator",
+    "intake operator reviewing",
     "web cli simulator",
 )
 """The rooms of `service`, ground first: each imports its own layer and those before it."""

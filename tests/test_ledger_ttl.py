@@ -9,8 +9,8 @@ import pytest
 from service import events, keys
 from service.hooks import Delivered
 from service.ledger import Commit
-from service.prediction import Ref, Stage
-from tests.builders import LEASE, accept, callback, completed, hook
+from service.prediction import Disposition, Ref, Stage
+from tests.builders import LEASE, accept, callback, completed, hook, output
 
 if TYPE_CHECKING:
     from service.ledger import Ledger
@@ -25,16 +25,25 @@ async def test_no_key_of_ours_lives_for_ever_but_those_on_the_list(ledger: Ledge
         await accept(ledger, callback(completed(id_)))
         record = await ledger.predictions.lease(Ref("main", id_), LEASE, "w1")
         assert record is not None
-        public = record.public() | {"stage": "done", "outputs": []}
+        outputs = [output(0, Disposition.HELD)]
+        public = record.public() | {"stage": "done", "outputs": outputs}
         told = events.of_prediction(record.ref, 1, public, HOOKS, clock.now)
         await ledger.predictions.commit(
-            record.ref, Stage.WORKING, record.token, Commit(Stage.DONE, events=told)
+            record.ref, Stage.WORKING, record.token, Commit(Stage.DONE, outputs=outputs, events=told)
         )
     listed, _ = await ledger.reading.deliveries(50, None)
     for one in listed:
         taken = await ledger.deliveries.take(one["id"], 20)
         assert taken is not None
         await ledger.deliveries.attempted(taken, Delivered(), status=200, error="", now=clock.now)
-    allowed = {keys.INDEX, keys.EXPIRY, keys.DELIVERIES, keys.TALLY, keys.SEQUENCE, keys.STAGE + "done"}
+    allowed = {
+        keys.INDEX,
+        keys.EXPIRY,
+        keys.REVIEW,
+        keys.DELIVERIES,
+        keys.TALLY,
+        keys.SEQUENCE,
+        keys.STAGE + "done",
+    }
     immortal = [key for key in await ledger.redis.keys("*") if await ledger.redis.ttl(key) < 0]
     assert set(immortal) == allowed | {"rq:queue:catchlight", "rq:queues"}

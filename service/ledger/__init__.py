@@ -19,6 +19,7 @@ from service.ledger.predictions import Commit, Note, Outcome, Predictions
 from service.ledger.reading import Reading
 from service.ledger.records import DeliveryRecord, PredictionRecord
 from service.ledger.refusals import Refusals
+from service.ledger.reviews import Reviews
 from service.ledger.roles import Roles
 from service.ledger.scripts import Scripts
 from service.ledger.sweeping import DuePoll, Sweeping, Swept
@@ -58,6 +59,7 @@ class Ledger:
         self.deliveries = Deliveries(scripts, retention)
         self.sweeping = Sweeping(scripts)
         self.reading = Reading(scripts)
+        self.reviews = Reviews(scripts)
         self.intents = Intents(scripts)
         self.refusals = Refusals(scripts)
         self.roles = Roles(self.redis)

@@ -14,7 +14,7 @@ import structlog
 from service.errors import LedgerDown
 from service.ledger.connection import full
 from service.ledger.records import PredictionRecord, known, pairs
-from service.prediction import LEGAL_MOVES, Reason, Ref, Stage
+from service.prediction import LEGAL_MOVES, Disposition, Reason, Ref, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +57,7 @@ class Commit:
     """How a prediction leaves its stage; all of it is written, or none."""
 
     to: Stage
-    reason: Reason | None = None
+    reason: Reason | str | None = None
     error: str = ""
     outputs: Sequence[dict[str, Any]] | None = None
     failures: int = 0
@@ -67,9 +67,11 @@ class Commit:
     events: Sequence[Event] = field(default=())
 
     def argument(self, retention: float) -> bytes:
+        held: bool | None = None
         fields = {"reason": self.reason or "", "error": self.error, "failures": str(self.failures)}
         if self.outputs is not None:
             fields["outputs"] = json.dumps(self.outputs, separators=(",", ":"), ensure_ascii=False)
+            held = any(output["disposition"] == Disposition.HELD for output in self.outputs)
         return json.dumps(
             {
                 "fields": fields,
@@ -83,6 +85,7 @@ class Commit:
                     }
                     for event in self.events
                 ],
+                "held": held,
                 "due_in": self.due_in,
                 "retention": int(retention),
             },

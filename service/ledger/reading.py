@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from service import keys
 from service.errors import Conflict, NotFound
+from service.ledger import held
 from service.ledger.connection import reaching
 from service.ledger.pages import below
 from service.ledger.records import DeliveryRecord, PredictionRecord, known
@@ -25,7 +26,7 @@ _CHUNKS = 40
 # All that a list shows; a payload may be megabytes.
 _LISTED = (
     "source", "id", "stage", "model", "status", "reason", "via", "known_at", "created_at", "received_at",
-    "finished_at", "attempts", "nsfw", "outputs", "metadata", "error", "said_error",
+    "finished_at", "attempts", "nsfw", "outputs", "reviews", "metadata", "error", "said_error",
 )  # fmt: skip
 
 
@@ -90,6 +91,26 @@ class Reading:
             if len(chunk) < max(limit, _CHUNK):
                 return items, None
         return items, cursor
+
+    async def held(
+        self, query: Query, limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Held outputs that wait for a decision, newest prediction first. The cursor is `held.after`'s."""
+        last, shown = held.after(cursor)
+        items: list[dict[str, Any]] = []
+        for _ in range(_CHUNKS):
+            chunk = await below(self._redis, keys.REVIEW, last, max(limit, _CHUNK))
+            for sequence, record in await self._listed(chunk):
+                for item in held.items(record, query) if record is not None else ():
+                    if sequence == shown[0] and item["index"] <= shown[1]:
+                        continue
+                    items.append(item)
+                    if len(items) == limit:
+                        return items, f"{sequence}-{item['index']}"
+                last = sequence
+            if len(chunk) < max(limit, _CHUNK):
+                return items, None
+        return items, last
 
     async def _listed(self, chunk: Sequence[tuple[str, str]]) -> list[tuple[str, PredictionRecord | None]]:
         with reaching():

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service import clock
+from service.ledger import decisions
 from service.ledger.arrival import unpack
-from service.prediction import Reason, Ref, Stage, Verdict
+from service.prediction import Reason, Ref, Stage, Verdict, Via
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from enum import StrEnum
 
+    from service.ledger.decisions import Ending
     from service.prediction import Nsfw
+    from service.review import Review
 
     Word = TypeVar("Word", bound=StrEnum)
 
@@ -69,10 +72,19 @@ class PredictionRecord:
     payload: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[dict[str, Any], ...] = ()
     """What became of each output so far, private fields included."""
+    reviews: Mapping[int, Review] = field(default_factory=dict)
+    """The last decision about each output that a person has decided about."""
+    was: Ending | None = None
+    """Only while a review is being carried out."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     corrupt: str = ""
     """Which fields cannot be read, when there are any: it can be shown, and nothing else."""
+
+    @property
+    def replaying(self) -> bool:
+        """A review of what was once replayed replays nothing."""
+        return self.via == Via.REPLAY and self.was is None
 
     @classmethod
     def load(cls, fields: Mapping[str, str]) -> PredictionRecord:
@@ -103,6 +115,8 @@ class PredictionRecord:
             nsfw=unpack(fields.get("nsfw", "")),
             payload=read("payload", _object, {}),
             outputs=read("outputs", _objects, ()),
+            reviews=read("reviews", decisions.reviews, {}),
+            was=read("was", decisions.ending, None),
             metadata=read("metadata", _object, {}),
             error=fields.get("error") or None,
         )
@@ -126,6 +140,7 @@ class PredictionRecord:
             "attempts": self.attempts,
             "error": self.error or self.said_error or None,
             "outputs": [{name: output.get(name) for name in PUBLIC_OUTPUT} for output in self.outputs],
+            "reviews": [review.public(index) for index, review in sorted(self.reviews.items())],
             "timeline": [line | {"at": clock.rfc3339(line["at"])} for line in timeline],
             "deliveries": [delivery.public() for delivery in deliveries],
             "metadata": dict(self.metadata),

@@ -32,7 +32,7 @@ HELD = "held"
 
 LIVING_FOR_EVER = frozenset(
     (
-        *("index", "expiry", "due:work", "due:poll", "intents:open", "tally", "sequence", "clock"),
+        *("index", "expiry", "review", "due:work", "due:poll", "intents:open", "tally", "sequence", "clock"),
         *("deliveries", "deliveries:waiting", "deliveries:active"),
     )
 )

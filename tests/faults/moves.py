@@ -38,8 +38,8 @@ def _entered(stage: Stage, line: Mapping[str, Any]) -> Stage | None:
             return Stage.WORKING
         case Step.COMMITTED:
             return Stage(line["detail"])
-        case Step.REPLAYED | Step.JUDGED if stage in TERMINAL:
-            # A replay, or a duplicate whose flags are stricter, opens what was closed.
+        case Step.REPLAYED | Step.JUDGED | Step.REVIEWED if stage in TERMINAL:
+            # A replay, a duplicate whose flags are stricter, or a person's decision opens what was closed.
             return Stage.ACCEPTED
         case _:
             return None

@@ -23,6 +23,7 @@ local function create(ref, stage, item)
   if redis.call('ZREM', K.EXPIRY, ref) == 1 then
     -- Its record aged away before it was trimmed; only its places in the lists were left.
     for terminal in pairs(TERMINAL) do redis.call('ZREM', K.STAGE .. terminal, ref) end
+    redis.call('ZREM', K.REVIEW, ref)
   end
   redis.call('HSET', K.PREDICTION .. ref, 'source', source, 'id', id, 'stage', stage, 'sequence', sequence,
     'known_at', instant(NOW), 'model', item.model, 'metadata', item.metadata, 'created_at', item.created_at,
@@ -62,10 +63,11 @@ local function await(ref, item, existing)
   return 'known'
 end
 
--- Does a stored file have to move? A dead one can have some from its earlier rounds.
+-- Does a file have to move out of the open? A dead one can have some from its earlier rounds.
 local function has_stored(ref, stage)
   local outputs = redis.call('HGET', K.PREDICTION .. ref, 'outputs') or ''
-  return stage == 'done' or (stage == 'dead' and string.find(outputs, '"disposition":"stored"', 1, true) ~= nil)
+  local function has(disposition) return string.find(outputs, '"disposition":"' .. disposition .. '"', 1, true) end
+  return stage == 'done' or (stage == 'dead' and (has('stored') or has('released')))
 end
 
 local function repeated(ref, item, existing)

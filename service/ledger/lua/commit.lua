@@ -3,13 +3,14 @@
 --   fields   {name: text}            written to the record
 --   notes    [[step, detail, seconds ago]]  added to the timeline
 --   events   [{id, kind, body, deliveries: [{id, hook}]}]
+--   held     true or false: is any output held (terminal only); neither leaves that as it is
 --   due_in   seconds until the next attempt; 0 rings at once     (accepted only)
 --   retention seconds                                            (terminal only)
 -- Returns 1, or 0 when the compare failed: someone else moved it, and this commit changed nothing.
 local ref, from, token, to = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local what = cjson.decode(ARGV[7])
 local key = K.PREDICTION .. ref
-local held = redis.call('HMGET', key, 'stage', 'token', 'redeliver')
+local held = redis.call('HMGET', key, 'stage', 'token', 'redeliver', 'was')
 if held[1] ~= from or (token ~= '' and held[2] ~= token) then return 0 end
 
 -- An event that was sent before is sent again only by a replay.
@@ -39,14 +40,21 @@ redis.call('HDEL', key, 'lease_until')
 move(ref, from, to)
 for _, line in ipairs(what.notes) do note(ref, line[1], line[2], NOW - line[3]) end
 if TERMINAL[to] then
-  redis.call('HSET', key, 'finished_at', instant(NOW))
+  -- A review changes outputs, and not when and how the prediction ended.
+  local was = held[4] and cjson.decode(held[4])
+  redis.call('HSET', key, 'finished_at', was and was.finished_at or instant(NOW))
   redis.call('ZREM', K.DUE_WORK, ref)
   redis.call('ZREM', K.DUE_POLL, ref)
   note(ref, 'committed', to)
   for _, event in ipairs(what.events) do send(event) end
-  redis.call('HDEL', key, 'redeliver', 'crashes', 'crashes_alone')
+  redis.call('HDEL', key, 'redeliver', 'crashes', 'crashes_alone', 'was')
+  if what.held == true then
+    redis.call('ZADD', K.REVIEW, redis.call('HGET', key, 'sequence'), ref)
+  elseif what.held == false then
+    redis.call('ZREM', K.REVIEW, ref)
+  end
   age(ref, what.retention)
-  count('stage_' .. to)
+  if not was then count('stage_' .. to) end
 elseif what.due_in > 0 then
   redis.call('ZADD', K.DUE_WORK, instant(NOW + what.due_in), ref)
 else

@@ -170,7 +170,10 @@ local function back_to_work(ref, from)
   move(ref, from, 'accepted')
   redis.call('HDEL', key, 'lease_until', 'reason', 'finished_at', 'failures', 'error')
   redis.call('ZREM', K.DUE_POLL, ref)
-  if TERMINAL[from] then age(ref, nil) end
+  if TERMINAL[from] then
+    redis.call('HDEL', key, 'was')
+    age(ref, nil)
+  end
   ring_process(ref)
 end
 

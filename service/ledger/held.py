@@ -1,0 +1,54 @@
+"""The review queue's items, the held outputs that nobody has decided about, and its cursor."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from service.errors import InvalidInput
+from service.prediction import TERMINAL, Disposition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from service.ledger.query import Query
+    from service.ledger.records import PredictionRecord
+
+_CURSOR = re.compile(r"(\d{1,15})(?:-(\d{1,6}))?", re.ASCII)
+_SHOWN = ("index", "nsfw", "media_type", "bytes", "width", "height", "error", "held_at")
+
+
+def items(record: PredictionRecord, query: Query) -> Iterator[dict[str, Any]]:
+    """In the order of their index. No URI: a held file is handed to nobody."""
+    if not query.matches(record) or query.stage not in (None, record.stage):
+        return
+    of = {"id": record.ref.id, "source": record.ref.source, "model": record.model}
+    for output in record.outputs:
+        if output.get("disposition") != Disposition.HELD or _is_decided(record, output):
+            continue
+        index: int = output["index"]
+        # A duplicate may have been stricter since it was held.
+        nsfw = record.nsfw[index] if index < len(record.nsfw) else output["nsfw"]
+        if query.nsfw in (None, nsfw):
+            shown = {name: output.get(name) for name in _SHOWN} | {"nsfw": nsfw}
+            yield of | shown | {"metadata": dict(record.metadata)}
+
+
+def _is_decided(record: PredictionRecord, output: dict[str, Any]) -> bool:
+    """A decision is on its way to a worker. One that no worker could carry out is none."""
+    review = record.reviews.get(output["index"])
+    return record.stage not in TERMINAL and review is not None and review.number > output.get("decision", 0)
+
+
+def after(cursor: str | None) -> tuple[str | None, tuple[str, int]]:
+    """What to read below, and the last item that was shown: its sequence number and index.
+
+    A cursor is the sequence number of the last prediction shown, and the index of its last output shown when
+    there may be more of it.
+    """
+    if cursor is None:
+        return None, ("", 0)
+    if not (match := _CURSOR.fullmatch(cursor)):
+        raise InvalidInput("cursor", "is not one that a list gave out")
+    sequence, index = int(match[1]), match[2]
+    return (str(sequence + 1), (str(sequence), int(index))) if index else (str(sequence), ("", 0))
