@@ -1,10 +1,13 @@
-"""One output: fetched, typed by its bytes, kept where it belongs; failures become what it says of itself."""
+"""One output: fetched, typed by its bytes, kept where it belongs and moved when that changes.
+
+Failures of fetching become what the output says of itself.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service import failpoints, wavespeed
+from service import clock, failpoints, wavespeed
 from service.ledger import Note
 from service.prediction import Disposition, Step
 from workers.fetch import OutputBad, OutputGone, OutputRefused, OutputUnavailable, open_download
@@ -81,8 +84,27 @@ async def _keep(
     output.sha256, output.bytes, output.media_type = kept.sha256, kept.bytes, kind.media_type
     output.width, output.height = size or (None, None)
     output.disposition = Disposition.HELD if held else Disposition.STORED
+    output.held_at = clock.rfc3339(clock.now()) if held else None
     output.error = None if kind.allowed else "type_not_allowed"
     notes.append(Note(Step.FETCHED, f"{output.index}: {kept.bytes} bytes of {kind.media_type}"))
     notes.append(Note(Step.HELD if held else Step.STORED, kept.uri))
     if kept.conflict:
         notes.append(Note(Step.CONFLICT, f"other bytes stand at {key}"))
+
+
+async def release(shop: Workshop, output: Output, key: str, notes: list[Note]) -> None:
+    """From `held/` to its normal place. Again is harmless. Raises NotFound, StorageError."""
+    placed = await shop.vault.move(key, from_held=True, to_held=False, sha256=output.sha256)
+    output.key, output.uri = placed
+    output.disposition = Disposition.RELEASED
+    notes.append(Note(Step.STORED, placed.uri))
+    if placed.key != key:
+        notes.append(Note(Step.CONFLICT, f"other bytes stand at {key}"))
+
+
+async def withdraw(shop: Workshop, output: Output, key: str, why: str, notes: list[Note]) -> None:
+    """The way back."""
+    placed = await shop.vault.move(key, from_held=False, to_held=True, sha256=output.sha256)
+    output.key, output.uri = placed
+    output.disposition, output.held_at = Disposition.HELD, clock.rfc3339(clock.now())
+    notes.append(Note(Step.HELD, f"{output.index} moved: {why}"))

@@ -43,6 +43,9 @@ async def write(
     if covered:
         await shop.vault.write(key, _encoded(whole), held=True)
         whole |= {"payload": _without(record.payload, covered)}
+    elif record.attempts > 1:
+        # It stood there when nothing was stored yet: a review has released the first, or a replay found it.
+        await shop.vault.delete(key, held=True)
     await shop.vault.write(key, _encoded(whole), held=False)
 
 

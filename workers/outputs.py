@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from service.moderation import Action
-from service.prediction import Disposition, Nsfw, Reason, Stage, Via
+from service.prediction import Disposition, Nsfw, Reason, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,10 @@ class Output:
     width: int | None = None
     height: int | None = None
     error: str | None = None
+    held_at: str | None = None
+    """As RFC 3339; also of what was released since."""
+    decision: int = 0
+    """Number of the person's decision that it follows, 0 for none."""
     gone: int = 0
     """How often the origin said that it is not there."""
     bad: bool = False
@@ -67,7 +71,7 @@ class Output:
 
     def reopen(self) -> None:
         """To be fetched again, with nothing remembered of how that went before."""
-        fresh = Output(self.index, self.nsfw, self.url)
+        fresh = Output(self.index, self.nsfw, self.url, decision=self.decision)
         for name in fresh.__dataclass_fields__:
             setattr(self, name, getattr(fresh, name))
 
@@ -95,7 +99,7 @@ def plan(record: PredictionRecord, values: Sequence[object]) -> list[Output]:
         before.get(index) or Output(index, Nsfw.UNKNOWN, file_url(value))
         for index, value in enumerate(values)
     ]
-    replaying = record.via == Via.REPLAY and record.failures == 0
+    replaying = record.replaying and record.failures == 0
     for output in outputs:
         output.nsfw = record.nsfw[output.index] if output.index < len(record.nsfw) else Nsfw.UNKNOWN
         if replaying and output.disposition in (Disposition.LOST, Disposition.DROPPED):
@@ -132,7 +136,7 @@ class Settled:
     """The prediction ends here."""
 
     stage: Stage
-    reason: Reason | None
+    reason: Reason | str | None
 
 
 @dataclass(frozen=True, slots=True)

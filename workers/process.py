@@ -19,9 +19,9 @@ from service.durations import jittered
 from service.errors import NotFound, TryLater
 from service.ledger import Commit, Note
 from service.moderation import Action
-from service.prediction import Disposition, Reason, Stage, Step, Verdict, Via
-from workers import alone, manifest
-from workers.keep import fetch_and_keep
+from service.prediction import Disposition, Reason, Stage, Step, Verdict
+from workers import alone, manifest, review
+from workers.keep import fetch_and_keep, withdraw
 from workers.outage import written
 from workers.outputs import Settled, judge, only_fetches, plan, settle
 from workers.room import COME_BACK, NoRoom
@@ -190,7 +190,7 @@ async def _round(
 async def _check(shop: Workshop, record: PredictionRecord, output: Output) -> None:
     """A replay believes its eyes: what somebody removed from storage is fetched again."""
     looked_for = output.disposition in (Disposition.STORED, Disposition.RELEASED, Disposition.HELD)
-    if record.via == Via.REPLAY and looked_for and output.key:
+    if record.replaying and looked_for and output.key:
         held = output.disposition is Disposition.HELD
         if not await shop.vault.exists(output.key, held=held):
             output.reopen()
@@ -199,23 +199,17 @@ async def _check(shop: Workshop, record: PredictionRecord, output: Output) -> No
 async def _treat(shop: Workshop, record: PredictionRecord, output: Output, notes: Notes) -> str | None:
     action = judge(output, record.model, shop.policy)
     if output.disposition is Disposition.STORED and action is not Action.RELEASE and output.key:
-        await _withdraw(shop, output, output.key, notes)
+        # A stricter duplicate came after the file was stored.
+        try:
+            await withdraw(shop, output, output.key, output.nsfw, notes)
+        except NotFound:
+            output.reopen()
         action = judge(output, record.model, shop.policy)
+    problem = None
     if output.open:
-        return await fetch_and_keep(shop, record, output, hold=action is not Action.RELEASE, notes=notes)
-    return None
-
-
-async def _withdraw(shop: Workshop, output: Output, key: str, notes: Notes) -> None:
-    """A stricter duplicate came after the file was stored."""
-    try:
-        placed = await shop.vault.move(key, from_held=False, to_held=True, sha256=output.sha256)
-    except NotFound:
-        output.reopen()
-        return
-    output.key, output.uri = placed.key, placed.uri
-    output.disposition = Disposition.HELD
-    notes.append(Note(Step.HELD, f"{output.index} moved: {output.nsfw}"))
+        problem = await fetch_and_keep(shop, record, output, hold=action is not Action.RELEASE, notes=notes)
+    await review.carry_out(shop, record, output, notes)
+    return problem
 
 
 def _final(
@@ -228,11 +222,21 @@ def _final(
     error: str = "",
 ) -> Commit:
     kept = [output.stored() for output in outputs]
-    now = clock.now()
+    now = finished_at = clock.now()
+    if was := record.was:
+        end, error, finished_at = Settled(was.stage, was.reason), was.error, was.finished_at
     ended = dataclasses.replace(
-        record, stage=end.stage, reason=end.reason, outputs=tuple(kept), finished_at=now, error=error or None
+        record,
+        stage=end.stage,
+        reason=end.reason,
+        outputs=tuple(kept),
+        finished_at=finished_at,
+        error=error or None,
     )
-    told = events.of_prediction(record.ref, record.generation, ended.public(), shop.hooks.values(), now)
+    decided = {output.index: output.decision for output in outputs}
+    told = events.of_prediction(
+        record.ref, record.generation, ended.public(), shop.hooks.values(), now, decided=decided
+    )
     return Commit(end.stage, end.reason, error, kept, record.failures, notes=notes, events=told)
 
 
@@ -252,7 +256,9 @@ def _given_up(
     for output in outputs:
         if output.open:
             output.lose(reason)
-    return _final(shop, record, Settled(Stage.DEAD, reason), outputs, error=error)
+    # A review that cannot be carried out is no end of the prediction: the output waits for another decision.
+    notes = [Note(Step.REVIEWED, f"could not be carried out: {error or reason}")] if record.was else []
+    return _final(shop, record, Settled(Stage.DEAD, reason), outputs, notes, error=error)
 
 
 def _handed_back(record: PredictionRecord, outputs: Sequence[Output]) -> Commit:
