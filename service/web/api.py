@@ -1,16 +1,19 @@
-"""`/api/v1`: predictions, deliveries, refusals and scaling. Handlers translate; they decide nothing."""
+"""`/api/v1`: predictions, deliveries, reviews, refusals, scaling. Handlers translate; they decide nothing."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from service import clock
+from service import clock, reviewing
 from service.errors import InvalidInput, NotFound
 from service.ledger import query
 from service.operator import SOURCES, Submission, check_id
+from service.review import Decision
+from service.reviewing import Reviewer
 from service.web import body, schemas
 from service.web.openapi import document
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 LIMIT_MOST = 200
+_INDEX_DIGITS = 6
 
 
 class Api:
@@ -43,6 +47,15 @@ class Api:
             Route("/api/v1/deliveries", self.deliveries, methods=["GET"]),
             Route("/api/v1/deliveries/{id}/retry", self.retry, methods=["POST"]),
             Route("/api/v1/refused", self.refused, methods=["GET"]),
+            Route("/api/v1/review", self.review, methods=["GET"]),
+            *(
+                Route(
+                    f"/api/v1/review/{{id}}/{{index}}/{decision}",
+                    partial(self.decide, decision),
+                    methods=["POST"],
+                )
+                for decision in Decision
+            ),
             Route("/api/v1/scaling", self.scaling, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
         )
@@ -52,8 +65,7 @@ class Api:
         return await (self.submit(request) if request.method == "POST" else self.listed(request))
 
     async def listed(self, request: Request) -> Response:
-        wanted = query.parse(request.query_params.get("query", ""), clock.now())
-        items, cursor = await self._ledger.reading.page(wanted, _limit(request), _cursor(request))
+        items, cursor = await self._ledger.reading.page(_query(request), _limit(request), _cursor(request))
         return JSONResponse({"items": items, "next": cursor})
 
     async def submit(self, request: Request) -> Response:
@@ -96,6 +108,18 @@ class Api:
     async def refused(self, request: Request) -> Response:
         return JSONResponse(await self._ledger.refusals.listed(_limit(request), _cursor(request)))
 
+    async def review(self, request: Request) -> Response:
+        items, cursor = await self._ledger.reading.held(_query(request), _limit(request), _cursor(request))
+        return JSONResponse({"items": items, "next": cursor})
+
+    async def decide(self, decision: Decision, request: Request) -> Response:
+        told = schemas.read(schemas.ReviewBody, await self._body(request))
+        reviewer = Reviewer(told.by, told.reason)
+        ref = await reviewing.decide(
+            self._ledger, _known_id(request), _index(request), decision, reviewer, source=_source(request)
+        )
+        return JSONResponse(await self._public(ref), status_code=202)
+
     async def scaling(self, _: Request) -> Response:
         return JSONResponse(await self._ledger.reading.scaling())
 
@@ -118,6 +142,17 @@ def _known_id(request: Request) -> str:
         return check_id(request.path_params["id"])
     except InvalidInput:
         raise NotFound("there is nothing with such an id") from None
+
+
+def _index(request: Request) -> int:
+    text = request.path_params["index"]
+    if not (text.isascii() and text.isdigit() and len(text) <= _INDEX_DIGITS):
+        raise NotFound("there is no output with such an index")
+    return int(text)
+
+
+def _query(request: Request) -> query.Query:
+    return query.parse(request.query_params.get("query", ""), clock.now())
 
 
 def _source(request: Request) -> str | None:

@@ -6,8 +6,9 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from service.review import Decision
 from service.web import sessions
-from service.web.schemas import ReplayBody, SessionBody, SubmitBody, TrackBody
+from service.web.schemas import ReplayBody, ReviewBody, SessionBody, SubmitBody, TrackBody
 from service.web.shapes import DELIVERY_STATE, SHAPES, STRING, ref
 
 
@@ -27,6 +28,13 @@ _PAGE = [
     _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Items"),
     _parameter("cursor", "query", {"type": "string", "pattern": "^[0-9]*$"}, "`next` of the page before"),
 ]
+_HELD_PAGE = [
+    _PAGE[0],
+    _parameter(
+        "cursor", "query", {"type": "string", "pattern": "^([0-9]+(-[0-9]+)?)?$"}, "`next` of the page before"
+    ),
+]
+_INDEX = _parameter("index", "path", {"type": "integer", "minimum": 0}, "Of the output")
 _QUERY = _parameter("query", "query", STRING, "`stage:failed model:flux* nsfw:flagged via:poll since:2h`")
 _STATE = _parameter("state", "query", DELIVERY_STATE, "Only these")
 _HOOK = _parameter("hook", "query", STRING, "Only those for this hook")
@@ -44,8 +52,14 @@ _VERBOSE = _parameter("verbose", "query", STRING, "What people want to know as w
 _NEXT = _parameter("next", "query", STRING, "The path to go on to")
 
 
-_BODIES = (SubmitBody, TrackBody, ReplayBody, SessionBody)
-_EMPTY_BODIES = ("TrackBody", "ReplayBody")
+_DECISIONS = {
+    Decision.APPROVE: "Release a held output; a worker moves its file to its normal place",
+    Decision.REJECT: "Let a held output stay held for good",
+    Decision.UNDO: "Take the last decision back; the output is held again",
+}
+
+_BODIES = (SubmitBody, TrackBody, ReplayBody, ReviewBody, SessionBody)
+_EMPTY_BODIES = ("TrackBody", "ReplayBody", "ReviewBody")
 
 
 def _answer(meaning: str, shape: str, media_type: str = "application/json") -> dict[str, Any]:
@@ -149,6 +163,20 @@ _PATHS = {
             "Callbacks that were turned away, newest first: of a flood a sample, and the totals of all",
             {200: "Refused"}, 400, parameters=_PAGE,
         )
+    },
+    "/api/v1/review": {
+        "get": _guarded(
+            "Held outputs that wait for a person, newest first", {200: "HeldOutputs"}, 400,
+            parameters=[*_HELD_PAGE, _QUERY],
+        )
+    },
+    **{
+        f"/api/v1/review/{{id}}/{{index}}/{decision}": {
+            "post": _guarded(
+                summary, {202: "Prediction"}, 404, 409, body="ReviewBody", parameters=[_ID, _INDEX, _SOURCE]
+            )
+        }
+        for decision, summary in _DECISIONS.items()
     },
     "/api/v1/scaling": {"get": _guarded("What is left to do", {200: "Scaling"})},
     "/openapi.json": {"get": _guarded("This document", {200: "Document"})},

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import InvalidInput, Unparseable
+from service.reviewing import BY_MOST, REASON_MOST
 from service.wavespeed import strict_json
+from service.web.tokens import Role
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -33,6 +35,11 @@ class ReplayBody(_Strict):
 
 class SessionBody(_Strict):
     token: Annotated[str, Field(min_length=1, max_length=4096, description="The admin or the viewer token")]
+
+
+class ReviewBody(_Strict):
+    by: Annotated[str, Field(max_length=BY_MOST, description="Who decides")] = Role.OPERATOR
+    reason: Annotated[str, Field(max_length=REASON_MOST, description="Why; on one line")] = ""
 
 
 def read(kind: type[Body], raw: bytes) -> Body:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from service.ledger import Outcome
 from service.prediction import Disposition, Nsfw, Reason, Stage, Step, Via
 from service.refusals import RefusedFor
+from service.review import Decision
 from service.web.tokens import Role
 
 if TYPE_CHECKING:
@@ -48,6 +49,27 @@ SHAPES = {
         height=_COUNT,
         error=_NULLABLE,
     ),
+    "Review": _object(
+        index={"type": "integer"},
+        decision=_words(Decision),
+        by=STRING,
+        at={"type": "string", "format": "date-time"},
+        reason=NULLABLE,
+    ),
+    "Held": _object(
+        id=STRING,
+        source=STRING,
+        model=STRING,
+        index={"type": "integer"},
+        nsfw=_words(Nsfw),
+        media_type=NULLABLE,
+        bytes=COUNT,
+        width=COUNT,
+        height=COUNT,
+        error=NULLABLE,
+        held_at=INSTANT,
+        metadata={"type": "object"},
+    ),
     "Line": _object(at={"type": "string", "format": "date-time"}, step=_words(Step), detail=STRING),
     "Delivery": _object(
         id=STRING,
@@ -77,6 +99,7 @@ SHAPES = {
         attempts={"type": "integer"},
         error=_NULLABLE,
         outputs=_listed("Output"),
+        reviews=_listed("Review"),
         timeline=_listed("Line"),
         deliveries=_listed("Delivery"),
         metadata={"type": "object"},
@@ -97,6 +120,7 @@ SHAPES = {
         next=_NULLABLE,
         totals={"type": "object", "additionalProperties": {"type": "integer"}},
     ),
+    "HeldOutputs": _object(items=_listed("Held"), next=NULLABLE),
     "Scaling": _object(
         backlog={"type": "integer"},
         waiting={"type": "integer"},
