@@ -106,7 +106,8 @@ def _present(prediction: Mapping[str, Any], now: float) -> str:
 def _future(prediction: Mapping[str, Any], now: float) -> list[str]:
     sentences = []
     if any(output["disposition"] == "held" for output in prediction["outputs"]):
-        sentences.append("What is held waits for a person.")
+        command = f"`catchlight review approve {prediction['id']} INDEX`"
+        sentences.append(f"What is held waits for a person: {command} releases it.")
     if pending := [one for one in prediction["deliveries"] if one["state"] == "pending"]:
         sentences.append(f"Not yet told: {', '.join(_pending(one, now) for one in pending)}.")
     if dead := [one for one in prediction["deliveries"] if one["state"] == "dead"]:

@@ -18,6 +18,7 @@ from service.operator import SOURCES, check_id
 MOST = 200
 _PARTS = {
     "outputs": ("index", "disposition", "nsfw", "media_type", "bytes", "uri", "error"),
+    "reviews": ("index", "decision", "by", "at", "reason"),
     "timeline": ("at", "step", "detail"),
     "deliveries": ("id", "state", "hook", "event", "attempts", "last_status", "next_attempt_at", "error"),
 }

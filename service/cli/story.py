@@ -92,6 +92,7 @@ def tell_open(tally: Tally, base: str, folder: Path) -> None:
     # That one need not have this environment's commands on its path.
     _TALK.print(f"  alias catchlight={Path(sys.argv[0]).resolve()}; cd {folder}", soft_wrap=True)
     _TALK.print("  catchlight ls nsfw:flagged    (then `catchlight explain ID`, `catchlight status`)")
+    _TALK.print("  catchlight review ls          (then `catchlight review approve ID INDEX`)")
     _TALK.print(f"  curl -s '{base}/api/v1/predictions?query=stage:failed&limit=3'")
     _TALK.print("Ctrl-C ends it.")
 

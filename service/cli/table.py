@@ -17,6 +17,7 @@ class Row(NamedTuple):
 
 GROUPS = {
     "hooks": "The downstream endpoints that we notify.",
+    "review": "What is held, and a person's decision about it.",
     "deliveries": "What was sent to hooks.",
     "config": "The effective settings.",
 }
@@ -34,6 +35,10 @@ ROWS = (
     Row("status", "status:command", "One screen of health.", "status"),
     Row("replay", "replay:command", "Do it again from a step.", "replay stage:dead since:1d --dry-run"),
     Row("reconcile", "reconcile:command", "Find what nobody told us of.", "reconcile --since 24h"),
+    Row("review ls", "review:ls", "List held outputs, newest first.", "review ls nsfw:unknown"),
+    Row("review approve", "review:approve", "Release a held output.", "review approve pred_abc123 0"),
+    Row("review reject", "review:reject", "Let it stay held for good.", "review reject pred_abc123 0"),
+    Row("review undo", "review:undo", "Take the last decision back.", "review undo pred_abc123 0"),
     Row("hooks ls", "hooks:ls", "List the hooks and whether each is enabled.", "hooks ls"),
     Row("hooks test", "ping:command", "Send a signed ping, explain the answer.", "hooks test crm"),
     Row("hooks enable", "hooks:enable", "Enable a hook, send what waited for it.", "hooks enable crm"),

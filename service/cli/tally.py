@@ -119,4 +119,9 @@ def _hands_on_unclean(line: Mapping[str, Any]) -> bool:
         outputs = json.loads(line["body"])["data"]["outputs"]
     except (ValueError, KeyError, TypeError):
         return False
-    return any(output["nsfw"] != Nsfw.CLEAN and (output["uri"] or output["sha256"]) for output in outputs)
+    return any(
+        output["nsfw"] != Nsfw.CLEAN
+        and output["disposition"] != Disposition.RELEASED
+        and (output["uri"] or output["sha256"])
+        for output in outputs
+    )
