@@ -12,6 +12,11 @@ from pathlib import Path
 from service import embedded
 from service.cli.table import ROWS
 from service.settings import load
+from service.wavespeed import signature
+from service.web import body
+from service.web.server import CONNECTIONS_MOST, DeadlineProtocol
+from tests.house import sources
+from workers import doorbell, send
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -50,6 +55,30 @@ def test_every_command_is_in_a_document() -> None:
     told = README.read_text() + RUNBOOK.read_text()
     missing = [row.path for row in ROWS if not re.search(rf"\b{row.path}\b", told)]
     assert missing == []
+
+
+def test_every_file_that_the_runbook_or_a_message_names_exists() -> None:
+    text = RUNBOOK.read_text()
+    told = text + "".join(string for source in sources("service", "workers") for _, string in source.strings)
+    named = re.findall(r"(?<![\w/.-])(?:service|workers|tests|deploy)/[\w/-]+(?:\.\w+)?", told)
+    beside = re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(
+        r"\b[a-z]+\.(?:conf|acl|lock)\b", text
+    )
+    wanted = {ROOT / name for name in named} | {RUNBOOK.parent / name for name in beside}
+    assert {ROOT / "service" / "keys.py", ROOT / "deploy" / "redis.conf"} <= wanted, "it finds what is named"
+    assert [str(path) for path in sorted(wanted) if not path.exists()] == []
+
+
+def test_the_runbooks_figures_are_those_of_the_code() -> None:
+    told = " ".join(RUNBOOK.read_text().split())
+    figures = (
+        f"Headers have {DeadlineProtocol.header_deadline:g} s and {DeadlineProtocol.header_most // 1024} KiB",
+        f"a body {body.DEADLINE:g} s, a process {CONNECTIONS_MOST:,} connections",
+        f"in constant time, within {signature.TOLERANCE} s",
+        f"no redirects, {send.ANSWER_MOST // 1024} KiB of its answer",
+        f"texts of at most {doorbell.DATA_MOST // 1024} KiB",
+    )
+    assert [figure for figure in figures if figure not in told] == []
 
 
 def test_the_readmes_signed_callback_is_answered_as_it_says(tmp_path: Path) -> None:
