@@ -64,8 +64,10 @@ def statuses(answer: bytes) -> str:
 
 
 def contents(redis_url: str) -> dict[bytes, bytes]:
-    """Every key with its value, but those that time alone changes."""
+    """Every key with its value, but those that time alone changes, and the account of who was turned away."""
     with redis.Redis.from_url(redis_url) as client:
         found = {name: client.dump(name) for name in client.scan_iter()}
-    by_time = (keys.ROLE.encode(), keys.PROBE.encode())
-    return {name: value for name, value in found.items() if value and not name.startswith(by_time)}
+    # Refused callbacks are counted and a few of them kept: of a bounded size, and nothing of their bodies.
+    others = (keys.ROLE, keys.PROBE, keys.REFUSED, keys.TALLY, keys.SEQUENCE)
+    left_out = tuple(name.encode() for name in others)
+    return {name: value for name, value in found.items() if value and not name.startswith(left_out)}
