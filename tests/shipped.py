@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service import embedded
+from service.ledger.connection import PLAIN
 from tests.test_docs import ROOT, RUNBOOK, blocks
 from tests.waiting import wait_until
 
@@ -54,8 +55,8 @@ class Shipped:
     def login(self, user: str | None = None, password: str | None = None) -> redis.Redis:
         """Tries once: a wrong password counts as a broken connection, and those are tried for seconds."""
         return redis.Redis(
-            port=self.port, username=user, password=password, decode_responses=True, driver_info=None,
-            retry=Retry(NoBackoff(), 0),
+            port=self.port, username=user, password=password, decode_responses=True,
+            retry=Retry(NoBackoff(), 0), **PLAIN,
         )  # fmt: skip
 
     def refused(self) -> list[dict[str, Any]]:

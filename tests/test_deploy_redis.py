@@ -180,6 +180,20 @@ def spelled_in_python() -> Iterator[str]:
                     yield METHODS.get(method, method)
 
 
+def test_our_clients_greet_a_server_with_nothing_that_it_refuses(server: Shipped) -> None:
+    async def greet() -> None:
+        ledger = Ledger(server.url(), RETENTION)
+        await ledger.redis.get(keys.PROBE)
+        await ledger.aclose()
+
+    with server.client("admin") as admin:
+        admin.config_resetstat()
+        asyncio.run(greet())
+        with worker.connect(server.url()) as client:
+            client.get(keys.PROBE)
+        assert admin.info("errorstats") == {}
+
+
 def test_a_password_is_replaced_while_the_old_one_still_works(server: Shipped) -> None:
     """The runbook's steps: a second hash, everybody moves, the first hash goes."""
     before = server.users.read_text()

@@ -30,6 +30,7 @@ from rq.utils import now as rq_now
 from rq.worker import BaseWorker
 
 from service import clock, failpoints, keys, queues
+from service.ledger.connection import PLAIN
 from workers.doorbell import DATA_MOST, EXTRAS, HostileJobError, Seen, read
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def connect(url: str) -> Redis:
         url,
         socket_timeout=ANSWER_TIMEOUT,
         socket_connect_timeout=2,
-        driver_info=None,
+        **PLAIN,
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis import asyncio as redis_async
 from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig as Maintenance
 
 from service.errors import ConfigError, LedgerDown, LedgerFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # A receiver must answer 503 within two seconds of Redis going away, whatever way it went.
 CONNECT_TIMEOUT = 0.8
@@ -27,6 +28,10 @@ _KNOWN_CANNOT = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError, redi
 
 Redis = redis_async.Redis
 
+PLAIN: Mapping[str, Any] = {"driver_info": None, "maint_notifications_config": Maintenance(enabled=False)}
+"""The library's greetings that we leave out: CLIENT SETINFO, which no ACL can allow that Redis 7.0 is to read
+as well, and CLIENT MAINT_NOTIFICATIONS, after which a server may stretch our deadlines."""
+
 
 def connect(url: str, *, connections: int = 16) -> Redis:
     """A client that connects at its first command. Raises ConfigError for an address that is not one."""
@@ -38,7 +43,7 @@ def connect(url: str, *, connections: int = 16) -> Redis:
             decode_responses=True,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=ANSWER_TIMEOUT,
-            driver_info=None,  # CLIENT SETINFO, which no ACL can allow that Redis 7.0 is to read as well
+            **PLAIN,
             # One more try finds a server that restarted since the connection was made. Not after a time-out:
             # the first command may still be running.
             retry=Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
