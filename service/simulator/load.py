@@ -93,9 +93,15 @@ async def submit_direct(
         return await _submit(client, model, inputs, webhook)
 
 
+PATIENCE = 30.0
+"""Seconds: the load is not what is tried here, and a crowded machine may take its time."""
+
+
 def _client(base_url: str, api_key: str) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {api_key}"}
-    return HttpxAiohttpClient(base_url=f"{base_url}/api/v3", headers=headers, trust_env=False)
+    return HttpxAiohttpClient(
+        base_url=f"{base_url}/api/v3", headers=headers, trust_env=False, timeout=PATIENCE
+    )
 
 
 async def _submit(client: httpx.AsyncClient, model: str, inputs: dict[str, Any], webhook: str | None) -> str:
