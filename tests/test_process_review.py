@@ -17,7 +17,7 @@ from service.simulator.scenario import Scenario
 from tests import origin
 from tests.faults.moves import illegal_moves
 from tests.workplace import dispositions, role, shop_of, steps, until, workplace
-from workers import process
+from workers import process, workshop
 from workers.outputs import plan
 
 if TYPE_CHECKING:
@@ -247,6 +247,25 @@ async def test_a_flag_that_is_stricter_than_the_person_knew_takes_the_file_back(
         ]
         again = await decided(place, shop, ref, APPROVE)
         assert dispositions(again) == [RELEASED], "a person who knows may still release it"
+
+
+async def test_a_released_file_is_taken_back_though_the_disk_is_short(redis_url: str, tmp_path: Path) -> None:
+    """Beside another output that is still to be fetched, for which there is no room."""
+    async with at_work(redis_url, tmp_path) as (place, shop), origin.running() as cdn:
+        cdn.scripts["/gone"] = origin.answer(status=404)
+        said = place.payload(Scenario.UNKNOWN)
+        both = said | {"outputs": [*said["outputs"], cdn.url("/gone")]}
+        ref = await place.complete(both)
+        assert dispositions(await place.worked(shop, ref)) == [HELD, LOST]
+        assert dispositions(await decided(place, shop, ref, APPROVE)) == [RELEASED, LOST]
+        await place.ledger.predictions.replay(ref)
+        await place.complete(both | {"has_nsfw_contents": [True, True]})
+        short = place.settings.model_copy(update={"disk_free": 1 << 60})
+        async with workshop.opened(short, "short") as elsewhere:
+            await elsewhere.room.look()
+            await process.process(elsewhere, ref)
+        assert dispositions(await place.prediction(ref)) == [HELD, None]
+        assert [path.startswith("held/") for path in place.files()] == [True]
 
 
 async def test_a_duplicate_that_says_what_the_person_knew_changes_nothing(

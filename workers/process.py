@@ -74,7 +74,10 @@ async def _put_off(shop: Workshop, ref: Ref) -> bool:
         or _crashed_too_often(record)
     ):
         return False
-    places = only_fetches(plan(record, _values(record)), record.model, shop.policy)
+    outputs = plan(record, _values(record))
+    if review.is_due(record, outputs):
+        return False
+    places = only_fetches(outputs, record.model, shop.policy)
     lacking = [shop.room.lacking(held=held) for held in places]
     if not lacking or not all(lacking):
         return False

@@ -11,6 +11,8 @@ from service.review import Decision
 from workers.keep import release, withdraw
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.ledger import PredictionRecord
     from service.review import Review
     from workers.outputs import Output
@@ -33,6 +35,14 @@ def wanted(output: Output, review: Review) -> Disposition | None:
             return Disposition.HELD if review.decision is Decision.UNDO else None
         case _:
             return None
+
+
+def is_due(record: PredictionRecord, outputs: Sequence[Output]) -> bool:
+    """Is a decision still to be carried out, or does one hold no longer?"""
+    reviewed = [
+        (output, record.reviews[output.index]) for output in outputs if output.index in record.reviews
+    ]
+    return any(wanted(output, review) for output, review in reviewed)
 
 
 async def carry_out(shop: Workshop, record: PredictionRecord, output: Output, notes: Notes) -> None:
