@@ -10,8 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.serving import PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FOLDER = Path(__file__).parent
 SMUGGLED = "smuggled_in"
@@ -50,6 +54,14 @@ def rows(name: str) -> list[Row]:
         elif line:
             expected, _, text = line.partition(" ")
             found.append(Row(expected, text, about))
+    return found
+
+
+def parts(name: str) -> Mapping[str, Sequence[bytes]]:
+    """Of a file that lists what inputs are put together from: kind → all of that kind."""
+    found: dict[str, list[bytes]] = {}
+    for row in rows(name):
+        found.setdefault(row.expected, []).append(row.data)
     return found
 
 
