@@ -9,7 +9,7 @@ from typing import Any
 from service.review import Decision
 from service.web import sessions
 from service.web.schemas import ReplayBody, ReviewBody, SessionBody, SubmitBody, TrackBody
-from service.web.shapes import DELIVERY_STATE, SHAPES, STRING, ref
+from service.web.shapes import DELIVERY_STATE, SHAPES, STRING, TOKEN, ref
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any], meaning: str) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def _parameter(name: str, place: str, schema: dict[str, Any], meaning: str) -> d
     }
 
 
-_ID = _parameter("id", "path", STRING, "The provider's id, or a delivery's")
+_ID = _parameter("id", "path", TOKEN, "The provider's id, or a delivery's")
 _SOURCE = _parameter("source", "query", STRING, "Needed when two sources share an id")
 _PAGE = [
     _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Items"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 STRING: dict[str, Any] = {"type": "string"}
+TOKEN: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 _NULLABLE: dict[str, Any] = {"type": ["string", "null"]}
 _INSTANT: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
 _COUNT: dict[str, Any] = {"type": ["integer", "null"]}
@@ -133,7 +134,7 @@ SHAPES = {
     "Session": _object(role=_words(Role), expires_at={"type": "string", "format": "date-time"}),
     "Callback": {
         "type": "object",
-        "properties": {"id": STRING, "status": STRING},
+        "properties": {"id": TOKEN, "status": STRING},
         "required": ["id", "status"],
         "description": "The provider's prediction, flat or as the `data` of an envelope",
     },
