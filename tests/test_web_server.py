@@ -12,6 +12,7 @@ import pytest
 
 from service.web.server import DeadlineProtocol
 from tests.serving import PATH, callback, serving, sign, stored
+from tests.strangers import exchange
 
 if TYPE_CHECKING:
     from tests.serving import Served
@@ -161,6 +162,24 @@ async def test_what_begins_no_request_keeps_no_connection_open(redis_url: str) -
         answer, took = await dripped(server, live, b"\r\n")
     assert answer.count(b"HTTP/1.1 200") == 1
     assert took < 3
+
+
+@anyio
+async def test_requests_that_wait_for_no_answer_do_not_pile_up(redis_url: str) -> None:
+    live = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    most = DeadlineProtocol.pipeline_most
+    async with serving(redis_url) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(live * most)
+        for _ in range(most):
+            assert b"200 OK" in await reader.readuntil(b'"ok"}')
+        writer.write(live * (most + 2))
+        assert (await asyncio.wait_for(reader.read(), 3)).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+        began = time.monotonic()
+        answer = await exchange(server.port, live * 50_000)
+    assert answer.count(b"HTTP/1.1 200") <= most
+    assert time.monotonic() - began < 3
 
 
 UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"

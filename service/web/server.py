@@ -51,6 +51,8 @@ class DeadlineProtocol(HttpToolsProtocol):
     """Seconds from the first byte of a request, or from the connection's start, to the end of its headers."""
     header_most = 65_536
     connections_most = CONNECTIONS_MOST
+    pipeline_most = 32
+    """Requests that one connection may have sent while an earlier one of it is not yet answered."""
 
     _deadline: asyncio.TimerHandle | None = None
     _length = 0
@@ -81,6 +83,9 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._led_somewhere = self._in_header = True
+        if len(self.pipeline) >= self.pipeline_most:
+            # A quarter of a megabyte holds ten thousand: seconds of parsing, and all of them kept.
+            raise httptools.HttpParserError("too many requests before an answer")
         super().on_message_begin()
         self._arm()
 
