@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -180,6 +181,45 @@ async def test_requests_that_wait_for_no_answer_do_not_pile_up(redis_url: str) -
         answer = await exchange(server.port, live * 50_000)
     assert answer.count(b"HTTP/1.1 200") <= most
     assert time.monotonic() - began < 3
+
+
+@anyio
+async def test_who_does_not_read_his_answers_is_not_waited_for(redis_url: str) -> None:
+    class Narrow(DeadlineProtocol):
+        """The kernel keeps little for a connection of it."""
+
+        answer_deadline = 0.3
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own type
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            super().connection_made(transport)
+
+    async with serving(redis_url, protocol=Narrow) as server:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.setblocking(False)
+            await loop.sock_connect(deaf, ("127.0.0.1", server.port))
+            await loop.sock_sendall(deaf, b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 30)
+            began = time.monotonic()
+            with suppress(ConnectionError):
+                while time.monotonic() - began < 5:
+                    await loop.sock_sendall(deaf, b"\r\n")
+                    await asyncio.sleep(0.05)
+            assert time.monotonic() - began < 3
+
+
+@anyio
+async def test_an_answer_that_is_read_slowly_is_read_whole(redis_url: str) -> None:
+    async with serving(redis_url) as server:
+        whole = (await server.client.get("/openapi.json")).content
+        request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=4096)
+        writer.write(request * 30)
+        received = b""
+        while received.count(whole) < 30:
+            received += await asyncio.wait_for(reader.read(4096), 5)
+        writer.close()
 
 
 UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"

@@ -50,11 +50,14 @@ class DeadlineProtocol(HttpToolsProtocol):
     header_deadline = 10.0
     """Seconds from the first byte of a request, or from the connection's start, to the end of its headers."""
     header_most = 65_536
+    answer_deadline = 15.0
+    """Seconds in which what was answered is taken; whoever does not read holds a connection for nothing."""
     connections_most = CONNECTIONS_MOST
     pipeline_most = 32
     """Requests that one connection may have sent while an earlier one of it is not yet answered."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
     _length = 0
     """Bytes since the last that led anywhere: to a request's beginning, a header's end, a piece of a body."""
     _led_somewhere = False
@@ -65,6 +68,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         if len(self.connections) > self.connections_most:
             transport.abort()
         else:
+            # So that we hear of every byte that is not taken, and not of the sixty-fifth thousand only.
+            transport.set_write_buffer_limits(high=0)
             self._arm()
 
     def data_received(self, data: bytes) -> None:
@@ -125,8 +130,18 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.transport.write(_NOT_HTTP)
         self.transport.close()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Not close(), which would wait for him to read.
+        self._untaken = self.loop.call_later(self.answer_deadline, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._taken()
         super().connection_lost(exc)
 
     def _arm(self) -> None:
@@ -137,6 +152,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
 
 def _announces_a_body(headers: Sequence[tuple[bytes, bytes]]) -> bool:
