@@ -15,8 +15,9 @@ import pytest
 
 from service import events, wavespeed
 from service.ledger import Commit, Ledger
-from service.prediction import Ref, Stage
+from service.prediction import Disposition, Ref, Stage
 from service.simulator.run import running
+from service.web import attempts
 from service.web.openapi import document
 from tests.builders import LEASE, NOON, RETENTION, hook, output
 from tests.faults.backstage import Backstage
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 TOKEN = "the-admin-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+VIEWER_TOKEN = "the-token-that-may-only-read"
 NO_CREDENTIALS = ("", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer x {TOKEN}", f"Basic {TOKEN}", TOKEN)
 DESCRIBED: dict[str, Any] = document()["paths"]
 OPERATIONS = [(path, method) for path, item in DESCRIBED.items() for method in item]
@@ -50,19 +52,28 @@ WITHIN = 10.0
 class Api:
     url: str
     redis_url: str
-    known: dict[str, str]
-    """By the word of a path: the id of a prediction that has ended, and of its delivery."""
+    known: dict[str, dict[str, Any]]
+    """By the word of a path: what leads there to something that there is."""
+
+    def of(self, path: str) -> dict[str, Any]:
+        return self.known[path.split("/")[3]] if "{id}" in path else {}
 
 
 @pytest.fixture(scope="module")
 def api(redis_server: str) -> Iterator[Api]:
-    """The real server with a token and a simulated provider; it knows a prediction that has ended."""
-    with Backstage() as backstage:
+    """The real server with a token and a simulated provider; it knows a prediction that has ended.
+
+    It looks at every token, however many were wrong: here each request is to be judged by itself.
+    """
+    with pytest.MonkeyPatch.context() as patches, Backstage() as backstage:
+        patches.setattr(attempts, "FREE", 1_000_000)
+        patches.setattr(attempts, "OVERALL_MOST", 1_000_000)
         provider, _ = backstage.enter(running())
         served = backstage.enter(
             serving(
                 redis_server,
                 admin_token=TOKEN,
+                viewer_token=VIEWER_TOKEN,
                 provider_url=f"{provider}/api/v3",
                 wavespeed_api_key="simulated",
                 public_url="http://127.0.0.1:9",
@@ -72,17 +83,22 @@ def api(redis_server: str) -> Iterator[Api]:
         yield Api(served.url, redis_server, backstage.run(_ended(redis_server, "pred_1")))
 
 
-async def _ended(redis_url: str, id_: str) -> dict[str, str]:
+async def _ended(redis_url: str, id_: str) -> dict[str, dict[str, Any]]:
     ledger, ref = Ledger(redis_url, RETENTION), Ref(wavespeed.SOURCE, id_)
     record = await ledger.predictions.lease(ref, LEASE, "w1")
     assert record is not None
-    ended = record.public() | {"stage": Stage.DONE, "outputs": [output()]}
+    outputs = [output(), output(1, Disposition.HELD)]
+    ended = record.public() | {"stage": Stage.DONE, "outputs": outputs}
     told = events.of_prediction(ref, record.generation, ended, [hook()], NOON)
-    commit = Commit(Stage.DONE, outputs=[output()], events=told)
+    commit = Commit(Stage.DONE, outputs=outputs, events=told)
     assert await ledger.predictions.commit(ref, Stage.WORKING, record.token, commit)
-    (delivery,) = await ledger.reading.deliveries_of(ref)
+    delivery, *_ = await ledger.reading.deliveries_of(ref)
     await ledger.aclose()
-    return {"predictions": ref.id, "deliveries": delivery}
+    return {
+        "predictions": {"id": ref.id},
+        "deliveries": {"id": delivery},
+        "review": {"id": ref.id, "index": 1},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +128,7 @@ class Questions:
         ):
             ask(case)
 
-    def at_random(self, ask: Callable[[Case], None], *, fitting: bool, **fixed: str) -> None:
+    def at_random(self, ask: Callable[[Case], None], *, fitting: bool, **fixed: Any) -> None:
         from schemathesis import GenerationMode
 
         if not fitting and not (self._described["parameters"] or "requestBody" in self._described):
@@ -172,8 +188,8 @@ def test_whatever_is_asked_is_answered_as_the_document_says(
     questions.edges(ask)
     for fitting in (True, False):
         questions.at_random(ask, fitting=fitting)
-    if "{id}" in path:
-        questions.at_random(ask, fitting=True, id=api.known[path.split("/")[3]])
+    if known := api.of(path):
+        questions.at_random(ask, fitting=True, **known)
 
 
 @pytest.mark.parametrize(("path", "method"), GUARDED)
@@ -189,7 +205,22 @@ def test_nobody_without_the_token_is_let_in_whatever_he_asks(
         assert answer.status_code == 401, (given, answer.content)
 
     questions = about(path, method)
-    for fixed in ({}, {"id": api.known[path.split("/")[3]]} if "{id}" in path else {}):
+    for fixed in ({}, api.of(path)):
+        questions.at_random(ask, fitting=True, **fixed)
+    assert contents(api.redis_url) == before
+
+
+@pytest.mark.parametrize("path", [path for path, method in GUARDED if method == "post"])
+def test_whoever_may_only_read_changes_nothing_whatever_he_asks(api: Api, about: About, path: str) -> None:
+    before = contents(api.redis_url)
+
+    def ask(case: Case) -> None:
+        headers = {"Authorization": f"Bearer {VIEWER_TOKEN}"}
+        answer = case.call(base_url=api.url, headers=headers, timeout=WITHIN)
+        assert answer.status_code == 403, answer.content
+
+    questions = about(path, "post")
+    for fixed in ({}, api.of(path)):
         questions.at_random(ask, fitting=True, **fixed)
     assert contents(api.redis_url) == before
 
