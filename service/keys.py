@@ -27,6 +27,7 @@
 | aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
 | refused                  | zset   | 30 d after the last     | receiver             | refused, API      |
 | refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
+| policies                 | list   | for ever, the last 100  | worker               | people            |
 | tally                    | hash   | for ever                | every script         | status, demo      |
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
 | probe                    | string | 60 s                    | readiness            | nobody            |
@@ -70,6 +71,8 @@ ASIDE = PREFIX + "aside"
 REFUSED = PREFIX + "refused"
 REFUSED_BY = PREFIX + "refused:by:"
 """The number of the last batch that a process has written."""
+POLICIES = PREFIX + "policies"
+"""Changes of the moderation policy, newest first."""
 TALLY = PREFIX + "tally"
 SEQUENCE = PREFIX + "sequence"
 PROBE = PREFIX + "probe"

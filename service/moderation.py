@@ -85,3 +85,14 @@ class Policy:
             if fnmatchcase(model, override.model) and (action := override.action(nsfw)):
                 return action
         return {Nsfw.CLEAN: self.clean, Nsfw.FLAGGED: self.flagged, Nsfw.UNKNOWN: self.unknown}[nsfw]
+
+    def __str__(self) -> str:
+        """On one line, as the settings have it: for whoever asks later what was in force."""
+        rules = [_rules(self.clean, self.flagged, self.unknown)]
+        rules += [f"{one.model}: {_rules(one.clean, one.flagged, one.unknown)}" for one in self.overrides]
+        return "; ".join(rules)
+
+
+def _rules(clean: Action | None, flagged: Action | None, unknown: Action | None) -> str:
+    actions = {Nsfw.CLEAN: clean, Nsfw.FLAGGED: flagged, Nsfw.UNKNOWN: unknown}
+    return ", ".join(f"{nsfw} {action}" for nsfw, action in actions.items() if action)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LAYERS = (
     "errors clock durations prediction refusals review moderation hooks signing keys events settings",
-    "wavespeed ledger queues logs metrics embedded failpoints ending",
+    "wavespeed ledger queues logs metrics embedded failpoints ending login",
     "intake operator reviewing",
     "web cli simulator",
 )

@@ -160,3 +160,9 @@ def test_missing_is_told_apart_from_null_where_it_is_shown() -> None:
     assert repr(MISSING) == "MISSING"
     with pytest.raises(TypeError):
         json.dumps(MISSING)
+
+
+def test_a_policy_says_on_one_line_what_is_in_force() -> None:
+    strict = Override("acme/*", flagged=Action.DROP)
+    assert str(Policy()) == "clean release, flagged hold, unknown hold"
+    assert str(Policy(overrides=(strict,))) == f"{Policy()}; acme/*: flagged drop"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
-from service import failpoints, logs, wavespeed
+from service import failpoints, login, logs, wavespeed
 from service.ending import end
 from service.errors import ConfigError
 from service.intake import Intake
@@ -19,6 +20,7 @@ from service.prediction import Ref, Stage
 from service.queues import DELIVER, PROCESS
 from workers import jobs, process, workshop
 from workers.loop import HAND_BACK, Loop
+from workers.outage import waited_out
 from workers.storage import StorageFullError
 from workers.sweep import Sweeper
 from workers.watchdog import patience, watching
@@ -62,12 +64,13 @@ async def _work(settings: Settings) -> None:
         )
         beats = asyncio.create_task(shop.ledger.roles.keep_beating("work", shop.name))
         stopper = asyncio.create_task(_when(stopping, loop.stop))
+        declaring = asyncio.create_task(_declare_policy(shop))
         _ready("work")
         try:
             with watching(patience(settings.lease)):
                 await loop.run(settings.grace)
         finally:
-            await end(beats, stopper)
+            await end(beats, stopper, declaring)
             await asyncio.to_thread(_unregister, worker)
 
 
@@ -78,6 +81,14 @@ async def _find_out(shop: Workshop) -> None:
     except StorageFullError as error:
         # It may have room again, and meanwhile there are deliveries to make.
         log.warning("storage.full", error=str(error))
+
+
+async def _declare_policy(shop: Workshop) -> None:
+    """What is handed on depends on it: no change of it goes unseen."""
+    policy, by = str(shop.policy), f"{login.name()} on {socket.gethostname()}"
+    before = await waited_out(lambda: shop.ledger.policies.declare(policy, by), "policy")
+    if before is not None:
+        log.warning("moderation.changed", before=before, now=policy, by=by)
 
 
 async def _registered(settings: Settings, name: str, stopping: asyncio.Event) -> ConcurrentWorker | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service import clock, logs, reviewing
+from service import clock, login, logs, reviewing
 from service.cli import screen
 from service.cli.context import opened
 from service.cli.spans import ago
@@ -87,7 +85,7 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Release a held output: its file moves to its normal place, and hooks are told where."""
-    reviewer = Reviewer(_login_name() if by is None else by, why)
+    reviewer = Reviewer(login.name() if by is None else by, why)
     asyncio.run(_decide(id_, index, Decision.APPROVE, reviewer, source, wait=wait, as_json=as_json))
 
 
@@ -102,7 +100,7 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Let a held output stay held for good, and tell the hooks so."""
-    reviewer = Reviewer(_login_name() if by is None else by, why)
+    reviewer = Reviewer(login.name() if by is None else by, why)
     asyncio.run(_decide(id_, index, Decision.REJECT, reviewer, source, wait=wait, as_json=as_json))
 
 
@@ -117,16 +115,8 @@ def undo(
     as_json: AsJson = False,
 ) -> None:
     """Take the last decision about an output back: it is held again."""
-    reviewer = Reviewer(_login_name() if by is None else by, why)
+    reviewer = Reviewer(login.name() if by is None else by, why)
     asyncio.run(_decide(id_, index, Decision.UNDO, reviewer, source, wait=wait, as_json=as_json))
-
-
-def _login_name() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        # A container may run as a number that nobody has named.
-        return f"uid {os.getuid()}"
 
 
 async def _decide(

@@ -15,6 +15,7 @@ from service.ledger.arrival import Arrival
 from service.ledger.connection import connect, reaching
 from service.ledger.deliveries import Deliveries
 from service.ledger.intents import Intents
+from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
 from service.ledger.reading import Reading
 from service.ledger.records import DeliveryRecord, PredictionRecord
@@ -62,6 +63,7 @@ class Ledger:
         self.reviews = Reviews(scripts)
         self.intents = Intents(scripts)
         self.refusals = Refusals(scripts)
+        self.policies = Policies(scripts)
         self.roles = Roles(self.redis)
 
     async def aclose(self) -> None:
