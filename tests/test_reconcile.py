@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.responses import JSONResponse
 
-from service import settings, wavespeed
+from service import keys, settings, wavespeed
 from service.clock import now
 from service.intake import Intake
 from service.ledger import Arrival, Ledger
@@ -89,6 +89,33 @@ async def test_a_result_that_cannot_be_read_is_awaited_and_stops_nothing(redis_u
         assert await both.reconciler.reconcile() == 2
         assert (await both.prediction("odd"))["stage"] == Stage.AWAITED
         assert (await both.prediction("done"))["stage"] == Stage.ACCEPTED
+
+
+async def test_a_result_that_fails_keeps_out_none_of_the_others_and_is_polled_for_at_once(
+    redis_url: str,
+) -> None:
+    async with books(redis_url) as both:
+        for id_ in ("first", "bad", "last"):
+            both.provider.add(id_)
+        both.provider.answers["bad"] = JSONResponse({"code": 503, "message": "down"}, 503)
+        assert await both.reconciler.reconcile() == 3
+        stages = [(await both.prediction(id_))["stage"] for id_ in ("first", "bad", "last")]
+        assert stages == [Stage.ACCEPTED, Stage.AWAITED, Stage.ACCEPTED]
+        due = await both.ledger.redis.zscore(keys.DUE_POLL, f"{wavespeed.SOURCE}:bad")
+        assert due is not None
+        assert due <= now() + 1
+
+
+async def test_a_provider_that_lists_and_gives_no_results_is_asked_for_three_and_no_more(
+    redis_url: str,
+) -> None:
+    async with books(redis_url) as both:
+        for n in range(10):
+            both.provider.add(f"p{n}")
+            both.provider.answers[f"p{n}"] = JSONResponse({"code": 503, "message": "down"}, 503)
+        assert await both.reconciler.reconcile() == 10
+        assert len([path for path in both.provider.paths() if path.startswith("p")]) == 3
+        assert (await both.prediction("p9"))["stage"] == Stage.AWAITED
 
 
 async def test_nothing_is_adopted_twice_and_nothing_known_is_touched(redis_url: str) -> None:

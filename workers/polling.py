@@ -35,6 +35,8 @@ LIST_PAGE = 100
 LIST_PAGES_MOST = 60
 TAKE_MOST = 2_000
 FORGET_AFTER = 86_400.0
+STUMBLES_MOST = 3
+"""Failures in a row before a provider is taken to be down: now and then one is nothing."""
 PAUSE = 5.0
 PAUSE_MOST = 300.0
 _CREATED_BEFORE_KNOWN = 600.0
@@ -58,6 +60,7 @@ class Poller:
         self._client = client
         self._pace = pace
         self._paused_until = 0.0
+        self._stumbles = 0
 
     @property
     def paused(self) -> bool:
@@ -120,6 +123,7 @@ class Poller:
             log.warning("poll.unparseable", prediction=str(item.ref), error=str(error))
             await self._unanswered(item)
         else:
+            self._stumbles = 0
             await failpoints.reach("poll.after_answer")
             if report is None:
                 await self._unknown(item)
@@ -149,7 +153,11 @@ class Poller:
         return clock.now() - item.known_at
 
     def _pause(self, error: ProviderDown | ProviderRefused) -> None:
-        """The provider wants to be left alone: all polling waits."""
+        """The provider wants to be left alone, or cannot answer: all polling waits."""
+        self._stumbles += 1
+        asked_to = getattr(error, "retry_after", None) or isinstance(error, ProviderRefused)
+        if not asked_to and self._stumbles < STUMBLES_MOST:
+            return
         wait = min(getattr(error, "retry_after", None) or PAUSE, PAUSE_MOST)
         if not self.paused:
             log.warning("poll.paused", error=str(error), seconds=wait)

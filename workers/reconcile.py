@@ -12,7 +12,7 @@ from service import clock, failpoints, wavespeed
 from service.errors import ProviderDown, ProviderRefused, Unparseable
 from service.ledger import Arrival
 from service.prediction import Ref, Step, Verdict, Via
-from workers.polling import in_turn, older
+from workers.polling import STUMBLES_MOST, in_turn, older
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,7 @@ class Reconciler:
         self._pace = pace
         self._since = 0.0
         self._mark = ""
+        self._stumbles = 0
 
     async def reconcile(self) -> int:
         """How many unknown predictions were found and adopted; 0 too when the provider does not answer."""
@@ -78,7 +79,7 @@ class Reconciler:
 
     async def look(self, since: float) -> Looked:
         """At everything that was created after the instant `since`. Raises ProviderDown, ProviderRefused."""
-        listed = adopted = 0
+        listed = adopted = self._stumbles = 0
         for page in range(1, PAGES_MOST + 1):
             await in_turn(self._pace)
             reports = await self._client.listed(page, PAGE, created_after=since)
@@ -114,15 +115,26 @@ class Reconciler:
 
     async def _arrival(self, ref: Ref, listed: Report) -> Arrival:
         """A listed completion carries no NSFW flags, so the whole of it is fetched before it is believed."""
-        report: Report | None = listed
-        if listed.verdict is not Verdict.PENDING:
-            await in_turn(self._pace)
-            try:
-                # Listed, but without a result: taken as listed, and its flags are unknown.
-                report = await self._client.result(ref.id) or listed
-            except Unparseable as error:
-                log.warning("reconcile.unparseable", prediction=str(ref), error=str(error))
-                report = None
-        pending = report is None or report.verdict is Verdict.PENDING
-        due_in = self._settings.poll_after if pending else 0.0
+        running = listed.verdict is Verdict.PENDING
+        report = listed if running else await self._result(ref, listed)
+        # What has ended, and could not be fetched now, is polled for at once.
+        due_in = self._settings.poll_after if running else 0.0
         return Arrival(ref, Via.RECONCILE, Step.RECONCILED, report, due_in=due_in, model=listed.model)
+
+    async def _result(self, ref: Ref, listed: Report) -> Report | None:
+        """None when the provider does not tell it now: one bad answer must not keep out all that follows."""
+        if self._stumbles >= STUMBLES_MOST:
+            return None
+        await in_turn(self._pace)
+        try:
+            # Listed, but without a result: taken as listed, and its flags are unknown.
+            found = await self._client.result(ref.id) or listed
+        except Unparseable as error:
+            log.warning("reconcile.unparseable", prediction=str(ref), error=str(error))
+            return None
+        except ProviderDown as error:
+            self._stumbles += 1
+            log.warning("reconcile.unanswered", prediction=str(ref), error=str(error))
+            return None
+        self._stumbles = 0
+        return found

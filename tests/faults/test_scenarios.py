@@ -162,6 +162,9 @@ def test_f12_an_origin_that_fails_is_asked_again(tmp_path: Path, chance: Chance,
         for mode in [*modes, proxy.UNAVAILABLE] * times:
             family.fault("origin", mode)
             pause(chance, 1, 2)
+            if times > 1:
+                family.fault("origin", proxy.PASS)
+                pause(chance, 1, 2)
         load.wait()
         family.ends_well()
 
