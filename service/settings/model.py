@@ -102,6 +102,12 @@ class Settings(BaseModel):
     fetch_timeout: Annotated[Duration, longer_than("0s")] = setting("10m", "For a whole download")
     fetch_idle: Annotated[Duration, longer_than("0s")] = setting("15s", "For the first byte, and for silence")
     fetch_max_bytes: Size | None = setting(None, "One cap over all kinds of output")
+    fetch_in_flight: Size = setting(
+        "512MiB", "Bytes of outputs on their way per worker process; three quarters of it from one host"
+    )
+    fetch_per_host: Annotated[Whole, Field(ge=1)] = setting(
+        128, "Downloads at once from one host, per worker process"
+    )
     fetch_schedule: Schedule = setting("2s,10s,1m,5m,30m,2h", "Waits between attempts to fetch or store")
 
     concurrency: Annotated[Whole, Field(ge=1)] = setting(64, "Jobs in flight per worker process")
