@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from service.errors import CatchlightError
 from tests import origin
 from workers.fetch import Limits, open_download
+from workers.flight import Flight
 from workers.guard import Guard, guarded_client
 
 if TYPE_CHECKING:
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 GUARD = Guard(hosts=("127.0.0.1",), private=(ip_network("127.0.0.0/8"),))
 LIMITS = Limits(total=5, idle=0.3)
+FLIGHT = Flight(most=1 << 40, per_host=1000)
+"""In which nobody waits."""
 
 
 async def download(url: str, limits: Limits = LIMITS, guard: Guard = GUARD) -> bytes:
     """The whole body."""
     async with (
         guarded_client(guard, connections=4) as client,
-        open_download(client, guard, url, limits) as found,
+        open_download(client, guard, url, limits, FLIGHT) as found,
     ):
         return b"".join([part async for part in found])
 

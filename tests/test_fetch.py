@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import origin
-from tests.downloads import GUARD, LIMITS, download, outcome, word
+from tests.downloads import FLIGHT, GUARD, LIMITS, download, outcome, word
 from tests.origin import answer, drip, raw, reset
 from workers.fetch import (
     Limits,
@@ -67,10 +67,10 @@ def test_the_head_and_the_type_are_known_before_the_rest_is_read() -> None:
             origin.running({"/x": answer(PNG), "/y": answer(b"\x00?")}) as server,
             guarded_client(GUARD, connections=4) as client,
         ):
-            async with open_download(client, GUARD, server.url("/x"), LIMITS) as found:
+            async with open_download(client, GUARD, server.url("/x"), LIMITS, FLIGHT) as found:
                 assert found.head == PNG[:HEAD]
                 assert (found.type.extension, found.size_hint) == ("png", len(PNG))
-            async with open_download(client, GUARD, server.url("/y"), LIMITS) as found:
+            async with open_download(client, GUARD, server.url("/y"), LIMITS, FLIGHT) as found:
                 assert (found.head, found.type) == (b"\x00?", UNKNOWN)
 
     asyncio.run(story())
@@ -224,7 +224,7 @@ def test_a_slow_reader_is_not_held_against_the_origin() -> None:
         async with (
             origin.running({"/x": answer(PNG)}) as server,
             guarded_client(GUARD, connections=1) as client,
-            open_download(client, GUARD, server.url("/x"), limits) as found,
+            open_download(client, GUARD, server.url("/x"), limits, FLIGHT) as found,
         ):
             got = b""
             async for part in found:
@@ -259,9 +259,9 @@ def test_the_connection_of_a_download_that_was_given_up_is_closed() -> None:
             guarded_client(GUARD, connections=1) as client,
         ):
             for _ in range(3):
-                async with open_download(client, GUARD, server.url("/x"), LIMITS):
+                async with open_download(client, GUARD, server.url("/x"), LIMITS, FLIGHT):
                     pass
-            async with open_download(client, GUARD, server.url("/y"), LIMITS) as found:
+            async with open_download(client, GUARD, server.url("/y"), LIMITS, FLIGHT) as found:
                 return b"".join([part async for part in found])
 
     assert asyncio.run(story()) == PNG
@@ -272,7 +272,7 @@ def test_an_error_of_the_reader_passes_through_untouched() -> None:
         async with (
             origin.running({"/x": answer(PNG)}) as server,
             guarded_client(GUARD, connections=1) as client,
-            open_download(client, GUARD, server.url("/x"), LIMITS),
+            open_download(client, GUARD, server.url("/x"), LIMITS, FLIGHT),
         ):
             raise OSError("no space left")
 

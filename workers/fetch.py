@@ -19,6 +19,7 @@ from workers.sniff import HEAD, UNKNOWN, FileType, Kind, ending_of, sniff
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from workers.flight import Flight, Place
     from workers.guard import Guard
     from workers.guard.spelling import Word
 
@@ -58,7 +59,7 @@ class OutputRefused(GiveUp):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds, bytes, and bytes per second."""
+    """Seconds, bytes, and bytes per second. Time spent waiting for a place counts against none of them."""
 
     total: float
     idle: float
@@ -78,26 +79,26 @@ class Limits:
 
 @asynccontextmanager
 async def open_download(
-    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits
+    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits, flight: Flight
 ) -> AsyncIterator[Download]:
     """`client` is a guarded one of the same guard. Raises the outcomes above, here and while iterating."""
-    deadline = asyncio.get_running_loop().time() + limits.total
-    response = await _follow(client, guard, url, limits, deadline)
-    try:
-        _check_answer(response)
-        download = Download(response, limits, deadline)
-        await download.read_head()
-        yield download
-    finally:
-        # What is left unread is thrown away with the connection; its errors concern nobody.
-        with suppress(*_LIBRARY_ERRORS):
-            await response.aclose()
+    with flight.place() as place:
+        response, deadline = await _follow(client, guard, url, limits, place)
+        try:
+            _check_answer(response)
+            download = Download(response, limits, deadline, place)
+            await download.read_head()
+            yield download
+        finally:
+            # What is left unread is thrown away with the connection; its errors concern nobody.
+            with suppress(*_LIBRARY_ERRORS):
+                await response.aclose()
 
 
 class Download:
     """One output on its way: look at `head` and `type`, then iterate once over all of it, `head` included."""
 
-    def __init__(self, response: httpx.Response, limits: Limits, deadline: float) -> None:
+    def __init__(self, response: httpx.Response, limits: Limits, deadline: float, place: Place) -> None:
         self.head = b""
         self.type: FileType = UNKNOWN
         self.size_hint = _content_length(response)
@@ -105,10 +106,13 @@ class Download:
         self._chunks = response.aiter_raw()
         self._limits = limits
         self._deadline = deadline
+        self._place = place
         self._pace = Pace(limits.floor, limits.floor_window)
         self._received = 0
         self._handed_on = 0
         self._first = b""
+        if self.size_hint is not None:
+            place.expect(self.size_hint)
 
     @property
     def left(self) -> int:
@@ -125,6 +129,9 @@ class Download:
         self.head = self._first[:HEAD]
         self.type = sniff(self.head)
         self._check_size(max(self._received, self.size_hint or 0))
+        # Only now: a size that nobody would accept says nothing of the outputs to come.
+        if self.size_hint is not None:
+            self._place.learn()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         ending = ending_of(self.type) if self.size_hint is None else None
@@ -141,6 +148,9 @@ class Download:
             raise OutputBad("truncated", f"the {self.type.extension} stops before its end")
         if self.size_hint is not None and self._received != self.size_hint:
             raise OutputBad("truncated", f"{self._received} bytes came of {self.size_hint}")
+        if self.size_hint is None:
+            self._place.expect(self._received)
+            self._place.learn()
 
     async def _next(self) -> bytes:
         """The next chunk, b"" at the end. Only time spent waiting for the origin counts against its pace."""
@@ -153,6 +163,8 @@ class Download:
             async with asyncio.timeout_at(min(began + self._limits.idle, self._deadline)):
                 chunk = await anext(self._chunks, b"")
         self._received += len(chunk)
+        if self.size_hint is None:
+            self._place.grow(self._received)
         if chunk and self._pace.too_slow(len(chunk), loop.time() - began):
             raise OutputUnavailable(f"slower than {self._limits.floor:.0f} bytes per second")
         return chunk
@@ -186,23 +198,24 @@ class Pace:
 
 
 async def _follow(
-    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits, deadline: float
-) -> httpx.Response:
-    """The first answer that is not a redirect."""
+    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits, place: Place
+) -> tuple[httpx.Response, float]:
+    """The first answer that is not a redirect, and the deadline of all that comes of it."""
+    deadline = asyncio.get_running_loop().time() + limits.total
     with _refusals_as_outputs(redirected=False):
-        guard.check_url(url)
+        deadline += await place.take(guard.check_url(url).host)
         response = await _get(client, url, limits, deadline)
     for _ in range(_MOST_REDIRECTS):
         if response.status_code not in _REDIRECTS:
-            return response
+            return response, deadline
         with _refusals_as_outputs(redirected=True):
             url = await _redirect_target(response, url)
-            guard.check_url(url)
+            deadline += await place.take(guard.check_url(url).host)
             response = await _get(client, url, limits, deadline)
     if response.status_code in _REDIRECTS:
         await response.aclose()
         raise OutputRefused("refused_redirect", f"more than {_MOST_REDIRECTS} redirects")
-    return response
+    return response, deadline
 
 
 async def _get(client: httpx.AsyncClient, url: str, limits: Limits, deadline: float) -> httpx.Response:

@@ -86,7 +86,7 @@ async def _put_off(shop: Workshop, ref: Ref) -> bool:
 
 
 async def _alone(shop: Workshop, record: PredictionRecord) -> None:
-    rounds = math.ceil(len(_values(record)) / OUTPUTS_AT_ONCE)
+    rounds = math.ceil(len(_values(record)) / min(OUTPUTS_AT_ONCE, shop.settings.fetch_per_host))
     outputs = plan(record, _values(record))
     try:
         code = await alone.run(record.ref, record.token, rounds * shop.settings.fetch_timeout + ALONE_MARGIN)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from service.ending import end
 from service.ledger import Ledger
 from workers.fetch import Limits
+from workers.flight import Flight
 from workers.gate import Gate
 from workers.guard import Guard, guarded_client
 from workers.leases import Leases
@@ -46,6 +47,7 @@ class Workshop:
     room: Room
     policy: Policy
     limits: Limits
+    flight: Flight
     fetch_guard: Guard
     fetch_client: httpx.AsyncClient
     hook_client: httpx.AsyncClient
@@ -82,6 +84,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         limits=Limits(
             total=settings.fetch_timeout, idle=settings.fetch_idle, max_bytes=settings.fetch_max_bytes
         ),
+        flight=Flight(settings.fetch_in_flight, settings.fetch_per_host),
         fetch_guard=fetch_guard,
         fetch_client=fetch_client,
         hook_client=hook_client,

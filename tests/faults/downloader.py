@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.errors import CatchlightError
 from tests import resident
-from tests.downloads import GUARD, LIMITS, word
+from tests.downloads import FLIGHT, GUARD, LIMITS, word
 from workers.fetch import open_download
 from workers.guard import guarded_client
 
@@ -64,7 +64,7 @@ async def _download(url: str, headers: Mapping[str, str], limits: Mapping[str, A
     async with guarded_client(GUARD, connections=4) as client:
         client.headers.update(headers)
         try:
-            async with open_download(client, GUARD, url, replace(LIMITS, **limits)) as found:
+            async with open_download(client, GUARD, url, replace(LIMITS, **limits), FLIGHT) as found:
                 size = 0
                 async for part in found:
                     size += len(part)
