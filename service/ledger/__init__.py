@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.ledger.arrival import Arrival
+from service.ledger.compacting import Compacting
 from service.ledger.connection import connect, reaching
 from service.ledger.deliveries import Deliveries
 from service.ledger.intents import Intents
@@ -59,6 +60,7 @@ class Ledger:
         self.predictions = Predictions(scripts, retention)
         self.deliveries = Deliveries(scripts, retention)
         self.sweeping = Sweeping(scripts)
+        self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)
         self.reviews = Reviews(scripts)
         self.intents = Intents(scripts)
