@@ -136,7 +136,7 @@ def test_a_dead_one_still_says_whether_a_file_of_it_is_in_the_open() -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [{"z0": "2abc"}, {"z0": ""}, {"z0": "1????"}, {"z0": "1AAAA"}, {"z5": "x"}, {"dlv_2": ""}],
+    [{"z0": "2abc"}, {"z0": ""}, {"z0": "1????"}, {"z0": "1AAAA"}, {"z5": "x" * 10}, {"dlv_2": ""}],
 )
 def test_one_that_cannot_be_read_says_so_and_breaks_nothing(harm: dict[str, str]) -> None:
     record = PredictionRecord.load(compact.compacted(whole()) | {LIVES: "1"} | harm)

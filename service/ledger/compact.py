@@ -128,7 +128,7 @@ def _packed(
     # With its checksums of the text and of the vocabulary.
     press = zlib.compressobj(9, zdict=VOCABULARY)
     data = press.compress(text.encode()) + press.flush()
-    return _FORMAT + base64.b64encode(data).decode()
+    return _FORMAT + base64.b85encode(data).decode()
 
 
 def _unpacked(
@@ -137,7 +137,7 @@ def _unpacked(
     if packed[:1] != _FORMAT:
         raise ValueError("a compact form that only a newer version knows")
     press = zlib.decompressobj(zdict=VOCABULARY)
-    text = press.decompress(base64.b64decode(packed[1:], validate=True))
+    text = press.decompress(base64.b85decode(packed[1:]))
     if not press.eof or press.unused_data:
         raise ValueError("not all of it is there, or more than it")
     fields, lines, events, *deliveries = text.decode().split(_GROUP)
