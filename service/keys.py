@@ -2,13 +2,14 @@
 
 | Key                      | Type   | Lives                   | Written by           | Read by           |
 |--------------------------|--------|-------------------------|----------------------|-------------------|
-| prediction:<source>:<id> | hash   | RETENTION once terminal | accept, commit       | workers, API, CLI |
+| prediction:<source>:<id> | hash   | RETENTION once terminal | accept, commit, …    | workers, API, CLI |
 | timeline:<source>:<id>   | list   | with its prediction     | every script         | show, API         |
 | events:<source>:<id>     | hash   | with its prediction     | commit               | deliver           |
 | outbox:<source>:<id>     | set    | with its prediction     | commit               | show, replay      |
 | stage:<stage>            | zset   | for ever, trimmed       | every move           | lists, counts     |
 | index                    | zset   | for ever, trimmed       | accept               | lists             |
 | expiry                   | zset   | for ever, trimmed       | commit               | trim              |
+| settled                  | zset   | until it is compact     | commit, restore      | sweeper           |
 | review                   | zset   | for ever, trimmed       | commit               | review            |
 | due:work                 | zset   | for ever                | accept, lease, …     | sweeper           |
 | due:poll                 | zset   | for ever                | accept, sweeper      | sweeper           |
@@ -34,8 +35,10 @@
 
 All start with `catchlight:`. Scores are seconds since the epoch, except in `index`, `stage:*`, `review`,
 `refused` and `deliveries`, where a score is a sequence number: unique, so a page's cursor is exact.
-`events` holds the body of each event under its id. RETENTION is a day longer as a key's TTL, so that `trim`
-always comes first and takes the entries of every list with it. RQ's own keys keep RQ's prefix.
+`events` holds the body of each event under its id. When a prediction has ended a while ago, all of it stands
+in its hash alone (`ledger/compact.py`), and its deliveries' hashes say no more than whose they are.
+RETENTION is a day longer as a key's TTL, so that `trim` always comes first and takes the entries of every
+list with it. RQ's own keys keep RQ's prefix.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ OUTBOX = PREFIX + "outbox:"
 STAGE = PREFIX + "stage:"
 INDEX = PREFIX + "index"
 EXPIRY = PREFIX + "expiry"
+SETTLED = PREFIX + "settled"
+"""What has ended and is not compact yet, by when it ended."""
 REVIEW = PREFIX + "review"
 """Predictions that ended with a held output."""
 DUE_WORK = PREFIX + "due:work"

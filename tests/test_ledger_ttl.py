@@ -43,6 +43,7 @@ async def test_no_key_of_ours_lives_for_ever_but_those_on_the_list(ledger: Ledge
         keys.DELIVERIES,
         keys.TALLY,
         keys.SEQUENCE,
+        keys.SETTLED,
         keys.STAGE + "done",
     }
     immortal = [key for key in await ledger.redis.keys("*") if await ledger.redis.ttl(key) < 0]

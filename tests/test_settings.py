@@ -52,6 +52,7 @@ CONTRACT = {
     "disk_free": None,
     "data_dir": Path(".catchlight"),
     "retention": 30 * 86400,
+    "compact_after": 3600,
     "public_url": None,
     "webhook_secrets": (),
     "provider_url": "https://api.wavespeed.ai/api/v3",
@@ -183,6 +184,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ("metrics_open", "yes", True),
         ("log_level", "DEBUG", "debug"),
         ("retention", "7d", 7 * 86400),
+        ("compact_after", "0s", 0),
         ("moderation_flagged", "drop", Action.DROP),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from service import keys, settings, wavespeed
 from service.intake import Intake
 from service.ledger import Arrival, Ledger
+from service.ledger.compact import LIVES
 from service.prediction import Ref, Stage, Step, Via
 from tests.builders import RETENTION, accept_one, callback, completed, fields_of, finish, jobs, ref, stage_of
 from tests.provider import Provider, providing
@@ -21,7 +22,7 @@ from workers import sweep
 from workers.sweep import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from service.wavespeed import Client
@@ -237,3 +238,27 @@ async def test_a_full_redis_is_worked_off_under_the_same_lead(tmp_path: Path) ->
 
             await until(taken)
         await real.aclose()
+
+
+async def test_what_has_ended_becomes_compact_in_its_time(redis_url: str) -> None:
+    ledger = Ledger(redis_url, RETENTION)
+
+    async def compact_ones() -> int:
+        return sum([LIVES in await fields_of(ledger, id_) for id_ in ids])
+
+    ids = [f"p{n}" for n in range(2 * sweep.COMPACT_MOST)]
+    for id_ in ids:
+        await accept_one(ledger, callback(completed(id_)))
+        await finish(ledger, id_)
+    async with sweeping(redis_url, compact_after="10m") as (running, _):
+        await until(lambda: running.sweeper.leading)
+        await ledger.redis.zadd(keys.SETTLED, {str(ref(ids[0])): 1})
+        await until(compact_ones)
+        assert await compact_ones() == 1
+    async with sweeping(redis_url, compact_after="0s"):
+        await until(lambda: all_of(compact_ones, len(ids)))
+    await ledger.aclose()
+
+
+async def all_of(count: Callable[[], Awaitable[int]], number: int) -> bool:
+    return await count() == number

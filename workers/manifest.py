@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from service import clock
+from service.errors import NotFound
 from service.prediction import Disposition, Nsfw
 from workers.keep import folder
 from workers.outage import waited_out
 from workers.storage import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from service.ledger import Note, PredictionRecord
     from workers.outputs import Output
     from workers.workshop import Workshop
+
+log = structlog.get_logger("work")
 
 _STORED = {Disposition.STORED, Disposition.RELEASED}
 _PRIVATE = {"gone", "bad"}
@@ -33,7 +38,8 @@ async def write(
     stand in a second one under `held/`.
     """
     key = f"{folder(record)}/{layout.MANIFEST}"
-    whole = await _content(shop, record, outputs, notes)
+    payload = record.payload or await _payload_before(shop, key, outputs)
+    whole = await _content(shop, record, outputs, notes) | {"payload": payload}
     covered = [one.index for one in outputs if _is_text(one) and one.nsfw is not Nsfw.CLEAN]
     if not in_the_open(outputs):
         await shop.vault.write(key, _encoded(whole), held=True)
@@ -42,7 +48,7 @@ async def write(
         return
     if covered:
         await shop.vault.write(key, _encoded(whole), held=True)
-        whole |= {"payload": _without(record.payload, covered)}
+        whole |= {"payload": _without(payload, covered)}
     elif record.attempts > 1:
         # It stood there when nothing was stored yet: a review has released the first, or a replay found it.
         await shop.vault.delete(key, held=True)
@@ -73,9 +79,26 @@ async def _content(
             {name: value for name, value in output.stored().items() if name not in _PRIVATE}
             for output in outputs
         ],
-        "payload": record.payload,
+        "payload": {},
         "timeline": so_far.get("timeline", []) + ours,
     }
+
+
+async def _payload_before(shop: Workshop, key: str, outputs: Sequence[Output]) -> Mapping[str, Any]:
+    """The ledger lets go of it some time after the end, and from then on it stands in the manifest alone.
+
+    Where there are two, the one under `held/` has every text. Without any: what is still known.
+    Raises StorageError.
+    """
+    for held in (True, False):
+        try:
+            payload = json.loads(await shop.vault.read(key, held=held))["payload"]
+        except (NotFound, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(payload, dict) and "outputs" in payload:
+            return payload
+    log.warning("manifest.lost", key=key)
+    return {"outputs": [one.url for one in outputs]}
 
 
 def _without(payload: Any, covered: Sequence[int]) -> dict[str, Any]:

@@ -125,6 +125,9 @@ async def work(shop: Workshop, record: PredictionRecord) -> None:
 
 
 def _values(record: PredictionRecord) -> Sequence[object]:
+    if not record.payload:
+        # It stands in the manifest alone; by then every output had its disposition.
+        return [output.get("url") for output in record.outputs]
     said = record.payload.get("outputs")
     if said is None:
         return ()
@@ -161,7 +164,8 @@ async def _attempt(
         await failpoints.reach("manifest.before")
         await manifest.write(shop, record, outputs, notes)
         await failpoints.reach("manifest.after")
-        return _final(shop, record, decision, outputs, notes, error=error)
+        end = _final(shop, record, decision, outputs, notes, error=error)
+        return dataclasses.replace(end, manifest=True)
     wait = jittered(decision.wait, random.random())
     kept = [output.stored() for output in outputs]
     return Commit(Stage.ACCEPTED, outputs=kept, failures=failures, due_in=wait, notes=notes, error=error)

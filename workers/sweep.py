@@ -33,10 +33,12 @@ EVERY = 0.5
 LEAD_FOR = 10.0
 SWEEP_MOST = 500
 TRIM_EVERY = 30.0
+COMPACT_MOST = 25
+"""One batch takes Redis a millisecond, in which nobody else is served."""
 
 
 class Sweeper:
-    """Three rhythms that never wait for one another: sweep, poll, reconcile."""
+    """Four rhythms that never wait for one another: sweep, poll, compact, reconcile."""
 
     def __init__(
         self, settings: Settings, ledger: Ledger, intake: Intake, client: Client, instance: str
@@ -62,6 +64,7 @@ class Sweeper:
         rhythms = [
             asyncio.create_task(self._rhythm(EVERY, self._sweep)),
             asyncio.create_task(self._rhythm(EVERY, self._poll)),
+            asyncio.create_task(self._rhythm(EVERY, self._compact)),
         ]
         if self._settings.reconcile_every:
             every = self._settings.reconcile_every
@@ -131,6 +134,14 @@ class Sweeper:
     async def _poll(self) -> None:
         if self.leading:
             await self._poller.poll()
+
+    async def _compact(self) -> None:
+        after, done, looked = self._settings.compact_after, 0, 1
+        while looked and self.leading:
+            looked, compacted = await self._ledger.compacting.compact(after, COMPACT_MOST)
+            done += compacted
+        if done:
+            log.info("compacted", predictions=done)
 
     async def _reconcile(self) -> None:
         if self.leading:

@@ -4,7 +4,8 @@ One script per change, so that nothing is ever half written; all of them run on 
 that is not terminal stands in exactly one of two sorted sets by the instant somebody must look at it again:
 `due:work` (accepted, working) and `due:poll` (awaited). They are two so that a backlog of polls never delays
 lost work. Costs are O(log n) in the number of predictions for every change and every item of a page; counts
-are O(1); `Roles.alive` alone scans.
+are O(1); `Roles.alive` alone scans. What has ended becomes compact after a while, and is restored by whatever
+brings it back to work.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.ledger.arrival import Arrival
+from service.ledger.compacting import Compacting
 from service.ledger.connection import connect, reaching
 from service.ledger.deliveries import Deliveries
 from service.ledger.intents import Intents
@@ -59,6 +61,7 @@ class Ledger:
         self.predictions = Predictions(scripts, retention)
         self.deliveries = Deliveries(scripts, retention)
         self.sweeping = Sweeping(scripts)
+        self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)
         self.reviews = Reviews(scripts)
         self.intents = Intents(scripts)

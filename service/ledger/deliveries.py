@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from service import keys
 from service.hooks import Dead, Delivered, Retry
+from service.ledger.compacting import restore
 from service.ledger.connection import reaching
 from service.ledger.records import DeliveryRecord, pairs
 
@@ -74,7 +75,12 @@ class Deliveries:
 
     async def send_again(self, delivery_ids: Sequence[str]) -> int:
         """Ring deliveries anew, whatever became of them; same event, same bytes. Returns how many exist."""
-        return int(await self._scripts.run("redeliver", *delivery_ids)) if delivery_ids else 0
+        if not delivery_ids:
+            return 0
+        while isinstance(answer := await self._scripts.run("redeliver", *delivery_ids), list):
+            for ref in answer:
+                await restore(self._scripts, ref)
+        return int(answer)
 
     async def enable(self, hook: str) -> None:
         """Enable a hook and ring everything that was parked for it."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from service.errors import LedgerDown
+from service.ledger import compact
+from service.ledger.compacting import restore
 from service.ledger.connection import full
 from service.ledger.records import PredictionRecord, known, pairs
 from service.prediction import LEGAL_MOVES, Disposition, Reason, Ref, Stage
@@ -61,6 +63,8 @@ class Commit:
     error: str = ""
     outputs: Sequence[dict[str, Any]] | None = None
     failures: int = 0
+    manifest: bool = False
+    """Its manifest is written, and holds the payload."""
     due_in: float = 0.0
     """Seconds until the next attempt, when it goes back to accepted."""
     notes: Sequence[Note] = ()
@@ -69,6 +73,8 @@ class Commit:
     def argument(self, retention: float) -> bytes:
         held: bool | None = None
         fields = {"reason": self.reason or "", "error": self.error, "failures": str(self.failures)}
+        if self.manifest:
+            fields["manifest"] = "1"
         if self.outputs is not None:
             fields["outputs"] = json.dumps(self.outputs, separators=(",", ":"), ensure_ascii=False)
             held = any(output["disposition"] == Disposition.HELD for output in self.outputs)
@@ -114,8 +120,11 @@ class Predictions:
         reply = await self._scripts.run("lease", str(ref), seconds, worker, uuid.uuid4().hex)
         if not reply:
             return None
-        record = PredictionRecord.load(pairs(reply))
+        fields = pairs(reply)
+        record = PredictionRecord.load(fields)
         if not record.corrupt:
+            if compact.is_compact(fields):
+                await restore(self._scripts, str(ref))
             return record
         log.error("prediction.unreadable", prediction=str(ref), error=record.corrupt)
         end = Commit(Stage.DEAD, Reason.ATTEMPTS_EXHAUSTED, error=record.corrupt)
@@ -150,7 +159,8 @@ class Predictions:
 
     async def replay(self, ref: Ref) -> Stage | str | None:
         """Fetch again. The stage it is in now, or None for an id we do not know."""
-        stage = await self._scripts.run("replay", str(ref))
+        while (stage := await self._scripts.run("replay", str(ref))) == "compact":
+            await restore(self._scripts, str(ref))
         return known(Stage, stage) if stage else None
 
 

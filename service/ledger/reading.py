@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from service import keys
 from service.errors import Conflict, NotFound
-from service.ledger import held
+from service.ledger import compact, held
+from service.ledger.compact import Whole
 from service.ledger.connection import reaching
 from service.ledger.pages import below
 from service.ledger.records import DeliveryRecord, PredictionRecord, known
@@ -26,7 +27,7 @@ _CHUNKS = 40
 # All that a list shows; a payload may be megabytes.
 _LISTED = (
     "source", "id", "stage", "model", "status", "reason", "via", "known_at", "created_at", "received_at",
-    "finished_at", "attempts", "nsfw", "outputs", "reviews", "metadata", "error", "said_error",
+    "finished_at", "attempts", "nsfw", "outputs", "reviews", "metadata", "error", "said_error", compact.LIVES,
 )  # fmt: skip
 
 
@@ -61,7 +62,12 @@ class Reading:
                 fields, timeline, outbox = await pipe.execute()
         if not fields:
             return None
-        deliveries = await self._deliveries(list(outbox))
+        if compact.is_compact(fields):
+            whole = _whole(fields)
+            timeline = [*whole.lines, *timeline]
+            deliveries = [DeliveryRecord.load(one) for one in whole.deliveries.values()]
+        else:
+            deliveries = await self._deliveries(list(outbox))
         deliveries.sort(key=lambda delivery: (delivery.created_at or 0, delivery.id))
         return PredictionRecord.load(fields).public([json.loads(line) for line in timeline], deliveries)
 
@@ -119,10 +125,23 @@ class Reading:
                     pipe.hmget(keys.PREDICTION + ref, _LISTED)
                 # A key that is no hash is one bad entry, not a broken page.
                 rows = await pipe.execute(raise_on_error=False)
+        found = [_named(values) if isinstance(values, list) else {} for values in rows]
+        whole = await self._whole_ones(
+            [ref for (ref, _), fields in zip(chunk, found, strict=True) if compact.is_compact(fields)]
+        )
+        listed = [whole.get(ref, fields) for (ref, _), fields in zip(chunk, found, strict=True)]
         return [
-            (sequence, _record(values) if isinstance(values, list) else None)
-            for (_, sequence), values in zip(chunk, rows, strict=True)
+            (sequence, PredictionRecord.load(fields) if "stage" in fields else None)
+            for (_, sequence), fields in zip(chunk, listed, strict=True)
         ]
+
+    async def _whole_ones(self, refs: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The hashes of compact records, which are short."""
+        with reaching():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for ref in refs:
+                    pipe.hgetall(keys.PREDICTION + ref)
+                return dict(zip(refs, await pipe.execute(), strict=True))
 
     async def deliveries(
         self, limit: int, cursor: str | None, *, state: str | None = None, hook: str | None = None
@@ -148,6 +167,11 @@ class Reading:
 
     async def deliveries_of(self, ref: Ref) -> list[str]:
         with reaching():
+            if outbox := cast("set[str]", await self._redis.smembers(keys.OUTBOX + str(ref))):
+                return sorted(outbox)
+            if await self._redis.hexists(keys.PREDICTION + str(ref), compact.LIVES):
+                return compact.delivery_ids((await self._whole_ones([str(ref)]))[str(ref)])
+            # It may have been restored in between.
             return sorted(cast("set[str]", await self._redis.smembers(keys.OUTBOX + str(ref))))
 
     async def counts(self) -> dict[str, int]:
@@ -182,10 +206,21 @@ class Reading:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for id_ in ids:
                     pipe.hgetall(keys.DELIVERY + id_)
-                rows = await pipe.execute()
-        return [DeliveryRecord.load(fields) for fields in rows if fields]
+                rows = dict(zip(ids, await pipe.execute(), strict=True))
+        # Of a delivery of a compact prediction, its own hash says no more than whose it is.
+        of = {one["ref"] for one in rows.values() if one and "state" not in one}
+        for fields in (await self._whole_ones(list(of))).values():
+            rows |= {id_: one for id_, one in _whole(fields).deliveries.items() if id_ in rows}
+        return [DeliveryRecord.load(fields) for fields in rows.values() if "state" in fields]
 
 
-def _record(values: Sequence[str | None]) -> PredictionRecord | None:
-    fields = {name: value for name, value in zip(_LISTED, values, strict=True) if value is not None}
-    return PredictionRecord.load(fields) if "stage" in fields else None
+def _named(values: Sequence[str | None]) -> dict[str, str]:
+    return {name: value for name, value in zip(_LISTED, values, strict=True) if value is not None}
+
+
+def _whole(fields: dict[str, str]) -> Whole:
+    """Of what cannot be read, nothing."""
+    try:
+        return compact.restored(fields)
+    except ValueError:
+        return Whole(fields, (), {}, {})

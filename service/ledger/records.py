@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service import clock
-from service.ledger import decisions
+from service.ledger import compact, decisions
 from service.ledger.arrival import unpack
 from service.prediction import Reason, Ref, Stage, Verdict, Via
 
@@ -70,6 +70,7 @@ class PredictionRecord:
     """Rounds of fetching that left something to try again."""
     nsfw: tuple[Nsfw, ...] = ()
     payload: Mapping[str, Any] = field(default_factory=dict)
+    """Empty when it stands in the manifest alone, some time after the end."""
     outputs: tuple[dict[str, Any], ...] = ()
     """What became of each output so far, private fields included."""
     reviews: Mapping[int, Review] = field(default_factory=dict)
@@ -88,7 +89,15 @@ class PredictionRecord:
 
     @classmethod
     def load(cls, fields: Mapping[str, str]) -> PredictionRecord:
-        """From the hash; fields that a newer version wrote are ignored, unreadable ones are named."""
+        """From the hash, compact or not.
+
+        Fields that a newer version wrote are ignored, unreadable ones are named.
+        """
+        try:
+            fields = compact.restored(fields).fields if compact.is_compact(fields) else fields
+        except ValueError:
+            # Named as the field that brings it back: all others may be in there.
+            fields = {**fields, "payload": "not a compact record"}
         read = _Reader(fields)
         record = cls(
             ref=Ref(fields.get("source", ""), fields.get("id", "")),
@@ -113,7 +122,7 @@ class PredictionRecord:
             generation=read("generation", int, 0),
             failures=read("failures", int, 0),
             nsfw=unpack(fields.get("nsfw", "")),
-            payload=read("payload", _object, {}),
+            payload=read("payload", _payload, {}),
             outputs=read("outputs", _objects, ()),
             reviews=read("reviews", decisions.reviews, {}),
             was=read("was", decisions.ending, None),
@@ -231,6 +240,10 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004  # unreadable, like the rest of its kind
     return value
+
+
+def _payload(text: str) -> dict[str, Any]:
+    return {} if text == compact.MOVED else _object(text)
 
 
 def _objects(text: str) -> tuple[dict[str, Any], ...]:

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from service.errors import Conflict, NotFound
+from service.ledger.compacting import restore
 
 if TYPE_CHECKING:
     from service.ledger.scripts import Scripts
@@ -29,7 +30,9 @@ class Reviews:
         Raises NotFound for an unknown prediction or index; Conflict while the prediction is on its way, or
         when the output is nothing that can be decided so.
         """
-        answer = await self._scripts.run("review", str(ref), index, decision, by, reason, uuid.uuid4().hex)
+        arguments = (str(ref), index, decision, by, reason, uuid.uuid4().hex)
+        while (answer := await self._scripts.run("review", *arguments)) == ["compact"]:
+            await restore(self._scripts, str(ref))
         if answer is None:
             raise NotFound(f"no prediction {ref.id}")
         match answer:

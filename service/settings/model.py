@@ -73,6 +73,9 @@ class Settings(BaseModel):
     retention: Annotated[Duration, at_least("7d")] = setting(
         "30d", "How long a terminal prediction stays in the ledger, at least 7d; its files stay"
     )
+    compact_after: Duration = setting(
+        "1h", "How long after its end a prediction gets its compact form in the ledger, a third of the memory"
+    )
     public_url: HttpUrl | None = setting(
         None, "Base of our own address, `/webhooks/<source>` is appended; http is a warning"
     )

@@ -153,6 +153,16 @@ class Predictions(RuleBasedStateMachine):
                 )
 
     @rule()
+    def compacted(self) -> None:
+        """Whoever looks sees the same."""
+        before = self.shown()
+        self.run(self.ledger.compacting.compact(0, 100))
+        assert self.shown() == before
+
+    def shown(self) -> list[dict[str, Any] | None]:
+        return [self.run(self.ledger.reading.prediction(ref(id_))) for id_ in IDS]
+
+    @rule()
     def enabled(self) -> None:
         self.run(self.ledger.deliveries.enable("crm"))
 

@@ -46,6 +46,7 @@ _PACE = {
     "fetch_schedule": "200ms,400ms,1s,2s,2s",
     "hook_schedule": "200ms,400ms,1s,2s,2s",
     "lease": "3s",
+    "compact_after": "300ms",
 }
 
 

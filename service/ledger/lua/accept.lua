@@ -105,7 +105,7 @@ local function first_or_better(ref, item, existing)
 end
 
 local function accept(ref, item)
-  local reply = redis.call('HMGET', K.PREDICTION .. ref, 'stage', 'verdict', 'status', 'digest', 'nsfw')
+  local reply = redis.call('HMGET', K.PREDICTION .. ref, 'stage', 'verdict', 'status', 'digest', 'nsfw', 'lives')
   local existing =
     {stage = reply[1], verdict = reply[2], status = reply[3] or '', digest = reply[4], nsfw = reply[5] or ''}
   local ended = item.verdict ~= '' and item.verdict ~= 'pending'
@@ -123,6 +123,8 @@ local function accept(ref, item)
   end
   if not (item.step == 'polled' and outcome == 'known') then note(ref, item.step, item.detail) end
   if ended and outcome ~= 'known' then note(ref, 'accepted', item.status) end
+  -- Of a compact one the list of lines begins anew, and ages with it.
+  if reply[6] and outcome == 'known' then redis.call('EXPIRE', K.TIMELINE .. ref, reply[6]) end
   return item.stale == '1' and 'stale' or outcome
 end
 

@@ -54,6 +54,7 @@ if TERMINAL[to] then
     redis.call('ZREM', K.REVIEW, ref)
   end
   age(ref, what.retention)
+  redis.call('ZADD', K.SETTLED, instant(NOW), ref)
   if not was then count('stage_' .. to) end
 elseif what.due_in > 0 then
   redis.call('ZADD', K.DUE_WORK, instant(NOW + what.due_in), ref)

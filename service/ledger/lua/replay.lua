@@ -1,12 +1,13 @@
 -- Replay a terminal prediction from the fetch. ARGV[3] source:id.
 -- Returns 'accepted', or 'awaited' when no completion was ever seen (the provider is asked again), or its stage when
--- it is not terminal: then it is on its way already.
+-- it is not terminal: then it is on its way already; or 'compact', and nothing is done: it has to be restored first.
 local ref = ARGV[3]
 local key = K.PREDICTION .. ref
-local record = redis.call('HMGET', key, 'stage', 'verdict')
+local record = redis.call('HMGET', key, 'stage', 'verdict', 'lives')
 local stage, verdict = record[1], record[2]
 if not stage then return false end
 if not TERMINAL[stage] then return stage end
+if record[3] then return 'compact' end
 note(ref, 'replayed', 'from fetch')
 redis.call('HSET', key, 'redeliver', 1)
 if verdict then

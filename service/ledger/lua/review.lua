@@ -2,7 +2,8 @@
 -- ARGV[3] source:id, [4] index, [5] approve | reject | undo, [6] who, [7] why or '', [8] a nonce: asking again after a
 -- lost answer decides once.
 -- Returns nothing for a prediction that is not here, else {'decided', its number}, {'stage', where it is on its way},
--- {'index'} when it has no such output, or {'disposition', what the output is} when that cannot be decided so.
+-- {'index'} when it has no such output, {'disposition', what the output is} when that cannot be decided so, or
+-- {'compact'} when it has to be restored first.
 local ref, index, decision, by, reason, nonce = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local key = K.PREDICTION .. ref
 
@@ -13,9 +14,11 @@ local LEAVES = {
   undo = {released = true, rejected = true},
 }
 
-local record = redis.call('HMGET', key, 'stage', 'outputs', 'reviews', 'nsfw', 'reason', 'error', 'finished_at')
+local record = redis.call('HMGET', key, 'stage', 'outputs', 'reviews', 'nsfw', 'reason', 'error', 'finished_at',
+  'lives')
 local stage = record[1]
 if not stage then return false end
+if record[8] then return {'compact'} end
 local reviews = record[3] and cjson.decode(record[3]) or {}
 local last = reviews[index]
 if last and last.nonce == nonce then return {'decided', last.number} end

@@ -2,9 +2,21 @@
 -- ARGV[3] the most to forget. Returns how many went.
 local gone = 0
 
+local function deliveries_of(ref)
+  local ids = redis.call('SMEMBERS', K.OUTBOX .. ref)
+  if redis.call('HEXISTS', K.PREDICTION .. ref, 'lives') == 1 then
+    local fields = redis.call('HGETALL', K.PREDICTION .. ref)
+    for i = 1, #fields, 2 do
+      if string.sub(fields[i], 1, 4) == 'dlv_' then ids[#ids + 1] = fields[i] end
+    end
+  end
+  return ids
+end
+
 each_due(K.EXPIRY, tonumber(ARGV[3]), function(ref)
   redis.call('ZREM', K.EXPIRY, ref)
-  for _, id in ipairs(redis.call('SMEMBERS', K.OUTBOX .. ref)) do
+  redis.call('ZREM', K.SETTLED, ref)
+  for _, id in ipairs(deliveries_of(ref)) do
     local hook = redis.call('HGET', K.DELIVERY .. id, 'hook')
     if hook then redis.call('SREM', K.DELIVERIES_PARKED .. hook, id) end
     for _, set in ipairs({K.DELIVERIES, K.DELIVERIES_WAITING, K.DELIVERIES_ACTIVE}) do redis.call('ZREM', set, id) end
