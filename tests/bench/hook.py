@@ -1,0 +1,76 @@
+"""The hook that is told: a process of its own that notes when it heard of each prediction, and answers 204.
+
+    python -m tests.bench.hook --port 9001 --notes FILE
+
+A line per event: the prediction's id, the instant on the clock that all processes share, and 1 when every
+file that the event names stood where it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class Told(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive and without pipelining."""
+
+    def __init__(self, notes: TextIO) -> None:
+        self._notes = notes
+        self._heard = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("not a stream")
+        self._transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        head, found, body = self._heard.partition(b"\r\n\r\n")
+        if not found or len(body) < _length(head):
+            return
+        at = time.time()
+        self._heard = b""
+        event = json.loads(body)["data"]
+        stored = all(_stands(output["uri"]) for output in event["outputs"])
+        self._notes.write(f"{event['id']} {at:.6f} {stored:d}\n")
+        self._transport.write(ANSWER)
+
+
+def _length(head: bytes) -> int:
+    lowered = head.lower()
+    return int(lowered.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+
+
+def _stands(uri: str) -> bool:
+    return Path(unquote(urlsplit(uri).path)).is_file()
+
+
+async def serve(port: int, notes: TextIO) -> None:
+    server = await asyncio.get_running_loop().create_server(lambda: Told(notes), "127.0.0.1", port)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--notes", type=Path, required=True)
+    asked = parser.parse_args()
+    with asked.notes.open("w", buffering=1, encoding="utf-8") as notes:
+        asyncio.run(serve(asked.port, notes))
+
+
+if __name__ == "__main__":
+    main()

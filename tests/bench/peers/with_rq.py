@@ -1,0 +1,46 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["rq>=3,<4", "redis>=8", "starlette>=1", "uvicorn>=0.30", "httptools>=0.6", "urllib3>=2"]
+# ///
+"""RQ as its manual shows it: the naive receiver, `rq worker` with a fork per job, and `SimpleWorker`."""
+
+from __future__ import annotations
+
+import sys
+
+import redis
+import same_work
+from rq import Queue, SimpleWorker, Worker
+
+connection = redis.Redis.from_url(same_work.REDIS)
+queue = Queue("peer", connection=connection)
+
+
+def fetch(body: str) -> None:
+    same_work.fetch_in_thread(body)
+
+
+def put(id_: str, body: str) -> None:
+    if connection.set(f"seen:{id_}", 1, nx=True, ex=same_work.SEEN_FOR):
+        queue.enqueue("with_rq.fetch", body, job_id=id_, result_ttl=0)
+
+
+async def enqueue(id_: str, body: str) -> None:
+    from starlette.concurrency import run_in_threadpool
+
+    await run_in_threadpool(put, id_, body)
+
+
+def main(role: str, *rest: str) -> None:
+    if role == "serve":
+        same_work.serve(same_work.receiver(enqueue), int(rest[0]))
+    elif role == "fill":
+        for line in sys.stdin:
+            put(same_work.url_in(line)[0], line)
+    else:
+        kind = {"work": Worker, "work-simple": SimpleWorker}[role]
+        kind([queue], connection=connection).work(logging_level="WARNING")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
