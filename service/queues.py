@@ -32,7 +32,7 @@ def queue(connection: redis.Redis) -> Queue:
 
 
 def job_fields(function: str) -> Mapping[str, str]:
-    """The constant fields of a queued job's hash, as RQ itself would write them.
+    """The constant fields of a queued job's hash, as RQ itself would write them, but for the empty ones.
 
     What differs from job to job (`data`, `description`, `created_at`, `enqueued_at`) the script fills in.
     """
@@ -49,9 +49,11 @@ def job_fields(function: str) -> Mapping[str, str]:
     fields = cast("dict[str, Any]", job.to_dict(include_meta=False, include_result=False))
     varying = {"data", "description", "created_at", "enqueued_at"}
     # An enum's str() is its qualified name; RQ writes the bare value.
-    return {
+    texts = {
         name: str(getattr(value, "value", value)) for name, value in fields.items() if name not in varying
     }
+    # To RQ an empty field and none are the same, and a callback writes a job.
+    return {name: text for name, text in texts.items() if text}
 
 
 def lua() -> str:

@@ -161,3 +161,14 @@ async def deliveries(ledger: Ledger, id_: str = "p1") -> list[dict[str, Any]]:
     assert found is not None
     listed: list[dict[str, Any]] = found["deliveries"]
     return listed
+
+
+def parts(encoded: bytes) -> list[bytes]:
+    """Of an arrival as it is written: in the order of `accept.lua`."""
+    lengths, _, rest = encoded.partition(b";")
+    found = []
+    for length in map(int, lengths.split(b",")):
+        found.append(rest[:length])
+        rest = rest[length:]
+    assert rest == b""
+    return found

@@ -36,7 +36,7 @@ SHUTDOWN NOSAVE | REPLICAOF NO ONE | REPLICAOF 127.0.0.1 1 | FAILOVER | SAVE | B
 ACL LIST | ACL WHOAMI | ACL LOAD | ACL SETUSER catchlight +@all | SCRIPT FLUSH | SCRIPT KILL | FUNCTION LIST
 EVAL return(1) 0 | PUBLISH rq:pubsub:x y | LATENCY RESET | SLOWLOG RESET | DUMP catchlight:x
 MIGRATE 127.0.0.1 1 catchlight:x 0 1 | RENAME catchlight:x catchlight:y | COPY catchlight:x catchlight:y
-GET somebody:elses | SET somebody:elses 1 | DEL somebody:elses | EXISTS somebody:elses
+SCAN 0 | GET somebody:elses | SET somebody:elses 1 | DEL somebody:elses | EXISTS somebody:elses
 HGETALL somebody:elses | MGET catchlight:x somebody:elses | LMOVE rq:queue:x somebody:elses LEFT RIGHT
 EVALSHA 0123456789012345678901234567890123456789 1 somebody:elses
 """
@@ -55,7 +55,7 @@ METHODS = {
     "config_get": "config|get",
     "delete": "del",
     "register_script": "evalsha",
-    "scan_iter": "scan",
+    "script_load": "script|load",
 }
 """Of the client library, where a method has another name than its command."""
 

@@ -52,6 +52,11 @@ async def test_a_completion_is_recorded_due_and_queued_in_one_step(ledger: Ledge
     assert await timeline(ledger) == [Step.CALLED_BACK, Step.ACCEPTED]
 
 
+async def test_a_completion_names_our_queue_to_rq(ledger: Ledger) -> None:
+    await accept_one(ledger, callback(completed()))
+    assert await ledger.redis.smembers("rq:queues") == {"rq:queue:catchlight"}
+
+
 async def test_a_pending_report_is_awaited_and_makes_no_job(ledger: Ledger, clock: Clock) -> None:
     assert await accept_one(ledger, callback(pending(status="created"))) == Outcome.NEW
     record = await ledger.reading.record(ref())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ import structlog
 
 from service.errors import LedgerDown
 from service.ledger import compact
+from service.ledger.arrival import ENCODER
 from service.ledger.compacting import restore
 from service.ledger.connection import full
 from service.ledger.records import PredictionRecord, known, pairs
@@ -76,9 +77,9 @@ class Commit:
         if self.manifest:
             fields["manifest"] = "1"
         if self.outputs is not None:
-            fields["outputs"] = json.dumps(self.outputs, separators=(",", ":"), ensure_ascii=False)
+            fields["outputs"] = ENCODER.encode(self.outputs)
             held = any(output["disposition"] == Disposition.HELD for output in self.outputs)
-        return json.dumps(
+        return ENCODER.encode(
             {
                 "fields": fields,
                 "notes": [[note.step, note.detail, note.ago] for note in self.notes],
@@ -94,8 +95,7 @@ class Commit:
                 "held": held,
                 "due_in": self.due_in,
                 "retention": int(retention),
-            },
-            ensure_ascii=False,
+            }
         ).encode(errors="replace")
 
 
@@ -104,13 +104,12 @@ class Predictions:
         self._scripts = scripts
         self._retention = retention
 
-    async def write(self, encoded: Sequence[Sequence[bytes]]) -> list[Outcome | LedgerDown]:
+    async def write(self, encoded: Sequence[bytes]) -> list[Outcome | LedgerDown]:
         """Accept encoded arrivals: one round trip and one fsync for all, durable on return.
 
         One whose record is corrupt gets an error of its own. Raises LedgerDown for all of them.
         """
-        arguments = [argument for arrival in encoded for argument in arrival]
-        return [_outcome(answer) for answer in await self._scripts.run("accept", len(encoded), *arguments)]
+        return [_outcome(answer) for answer in await self._scripts.run("accept", len(encoded), *encoded)]
 
     async def lease(self, ref: Ref, seconds: float, worker: str) -> PredictionRecord | None:
         """The record under a new token, or None when there is nothing to take.
@@ -120,12 +119,13 @@ class Predictions:
         reply = await self._scripts.run("lease", str(ref), seconds, worker, uuid.uuid4().hex)
         if not reply:
             return None
-        fields = pairs(reply)
+        fields, lines = pairs(reply[0]), reply[1]
         record = PredictionRecord.load(fields)
         if not record.corrupt:
             if compact.is_compact(fields):
                 await restore(self._scripts, str(ref))
-            return record
+                return record
+            return dataclasses.replace(record, lines=tuple(lines))
         log.error("prediction.unreadable", prediction=str(ref), error=record.corrupt)
         end = Commit(Stage.DEAD, Reason.ATTEMPTS_EXHAUSTED, error=record.corrupt)
         await self.commit(ref, Stage.WORKING, record.token, end)

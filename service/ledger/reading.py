@@ -11,7 +11,7 @@ from service.ledger import compact, held
 from service.ledger.compact import Whole
 from service.ledger.connection import reaching
 from service.ledger.pages import below
-from service.ledger.records import DeliveryRecord, PredictionRecord, known
+from service.ledger.records import DeliveryRecord, PredictionRecord, known, shown
 from service.prediction import Ref, Stage
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ class Reading:
         deliveries.sort(key=lambda delivery: (delivery.created_at or 0, delivery.id))
         return PredictionRecord.load(fields).public([json.loads(line) for line in timeline], deliveries)
 
+    async def timeline(self, record: PredictionRecord) -> list[dict[str, Any]]:
+        """Of one that is being worked on, as it is shown."""
+        lines: Sequence[bytes | str] = record.lines
+        if not lines:
+            with reaching():
+                lines = await self._redis.lrange(keys.TIMELINE + str(record.ref), 0, -1)
+        return shown(map(json.loads, lines))
+
     async def known(self, refs: Sequence[Ref]) -> dict[Ref, Stage | str]:
         """The stages of those that the ledger has."""
         with reaching():
@@ -86,16 +94,19 @@ class Reading:
         """Newest first. A cursor is the sequence number of the last item shown."""
         index = keys.STAGE + query.stage if query.stage else keys.INDEX
         items: list[dict[str, Any]] = []
+        # Where everything is wanted, nothing is read to be left out: a compact record is a text to unpack.
+        size = limit if query.takes_all else max(limit, _CHUNK)
         for _ in range(_CHUNKS):
-            chunk = await below(self._redis, index, cursor, max(limit, _CHUNK))
+            chunk = await below(self._redis, index, cursor, size)
             for sequence, record in await self._listed(chunk):
                 cursor = sequence
                 if record is not None and query.matches(record):
                     items.append(record.public())
                     if len(items) == limit:
                         return items, cursor
-            if len(chunk) < max(limit, _CHUNK):
+            if len(chunk) < size:
                 return items, None
+            size = max(limit, _CHUNK)
         return items, cursor
 
     async def held(

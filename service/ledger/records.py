@@ -12,7 +12,7 @@ from service.ledger.arrival import unpack
 from service.prediction import Reason, Ref, Stage, Verdict, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from enum import StrEnum
 
     from service.ledger.decisions import Ending
@@ -78,6 +78,8 @@ class PredictionRecord:
     was: Ending | None = None
     """Only while a review is being carried out."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+    """Of its timeline, as they were when it was leased; where it was not, or was compact, none."""
     error: str | None = None
     corrupt: str = ""
     """Which fields cannot be read, when there are any: it can be shown, and nothing else."""
@@ -150,7 +152,7 @@ class PredictionRecord:
             "error": self.error or self.said_error or None,
             "outputs": [{name: output.get(name) for name in PUBLIC_OUTPUT} for output in self.outputs],
             "reviews": [review.public(index) for index, review in sorted(self.reviews.items())],
-            "timeline": [line | {"at": clock.rfc3339(line["at"])} for line in timeline],
+            "timeline": shown(timeline),
             "deliveries": [delivery.public() for delivery in deliveries],
             "metadata": dict(self.metadata),
         }
@@ -209,6 +211,11 @@ class DeliveryRecord:
             "created_at": _rfc3339(self.created_at),
             "error": self.error,
         }
+
+
+def shown(timeline: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of a timeline with their instants as people read them."""
+    return [line | {"at": clock.rfc3339(line["at"])} for line in timeline]
 
 
 def known(words: type[Word], text: str) -> Word | str:

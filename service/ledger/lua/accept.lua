@@ -1,5 +1,5 @@
 -- Accept a batch of arrivals: deduplicate, write the record, set when it is due, push the RQ job, in one step.
--- ARGV[3] is the number of arrivals; then for each its source:id and FIELDS, as `Arrival.encoded` writes them.
+-- ARGV[3] is the number of arrivals; then for each its source:id and FIELDS in one, as `Arrival.encoded` writes them.
 -- Returns one outcome per arrival: new | advanced | known | stale, FULL when there is no room for new work, or
 -- 'refused: ' and why it cannot be written.
 
@@ -17,9 +17,14 @@ local function stricter(held, said)
   return table.concat(merged), changed
 end
 
-local function create(ref, stage, item)
+-- Told to the tally once for the whole batch.
+local counted = {}
+local function tally(name) counted[name] = (counted[name] or 0) + 1 end
+
+-- A record of its own; `more` are fields beside those that every one has from its first day.
+local function create(ref, stage, item, more)
   local source, id = split(ref)
-  local sequence = redis.call('INCR', K.SEQUENCE)
+  local sequence = number()
   if redis.call('ZREM', K.EXPIRY, ref) == 1 then
     -- Its record aged away before it was trimmed; only its places in the lists were left.
     for terminal in pairs(TERMINAL) do redis.call('ZREM', K.STAGE .. terminal, ref) end
@@ -27,7 +32,7 @@ local function create(ref, stage, item)
   end
   redis.call('HSET', K.PREDICTION .. ref, 'source', source, 'id', id, 'stage', stage, 'sequence', sequence,
     'known_at', instant(NOW), 'model', item.model, 'metadata', item.metadata, 'created_at', item.created_at,
-    'status', item.status, 'attempts', 0, 'token', 0, 'polls', 0)
+    'status', item.status, 'attempts', 0, 'token', 0, 'polls', 0, unpack(more))
   redis.call('ZADD', K.STAGE .. stage, sequence, ref)
   redis.call('ZADD', K.INDEX, sequence, ref)
 end
@@ -38,20 +43,33 @@ local function update(ref, item, names)
   end
 end
 
+-- What a record has from its completion on.
+local function completion(item)
+  tally('via_' .. item.via)
+  return {'verdict', item.verdict, 'status', item.status, 'said_reason', item.reason, 'via', item.via,
+    'received_at', instant(NOW), 'nsfw', item.nsfw, 'payload', item.payload, 'digest', item.digest,
+    'said_error', item.error}
+end
+
 local function complete(ref, item)
   local key = K.PREDICTION .. ref
-  redis.call('HSET', key, 'verdict', item.verdict, 'status', item.status, 'said_reason', item.reason,
-    'via', item.via, 'received_at', instant(NOW), 'nsfw', item.nsfw, 'payload', item.payload,
-    'digest', item.digest, 'said_error', item.error)
+  redis.call('HSET', key, unpack(completion(item)))
   redis.call('HSETNX', key, 'day', item.day)
   redis.call('HINCRBY', key, 'generation', 1)
-  count('via_' .. item.via)
+end
+
+local function create_complete(ref, item)
+  local fields = completion(item)
+  for _, field in ipairs({'day', item.day, 'generation', 1, 'rings', 1, 'pushed', push_process(ref, 1)}) do
+    fields[#fields + 1] = field
+  end
+  create(ref, 'accepted', item, fields)
 end
 
 local function await(ref, item, existing)
   local due = instant(NOW + tonumber(item.due_in))
   if not existing.stage then
-    create(ref, 'awaited', item)
+    create(ref, 'awaited', item, {})
     redis.call('ZADD', K.DUE_POLL, due, ref)
     return 'new'
   end
@@ -77,7 +95,7 @@ local function repeated(ref, item, existing)
     note(ref, 'contradicted', 'first outputs stand, ' .. item.via .. ' said others')
   end
   if existing.verdict ~= item.verdict then return 'known' end
-  count('duplicates')
+  tally('duplicates')
   local merged, changed = stricter(existing.nsfw, item.nsfw)
   if not changed then return 'known' end
   redis.call('HSET', K.PREDICTION .. ref, 'nsfw', merged)
@@ -92,9 +110,7 @@ end
 
 local function first_or_better(ref, item, existing)
   if not existing.stage then
-    create(ref, 'accepted', item)
-    complete(ref, item)
-    ring_process(ref)
+    create_complete(ref, item)
     return 'new'
   end
   complete(ref, item)
@@ -121,8 +137,11 @@ local function accept(ref, item)
     -- The first completion, or a genuine completion after a failure: paid work is never dropped.
     outcome = first_or_better(ref, item, existing)
   end
-  if not (item.step == 'polled' and outcome == 'known') then note(ref, item.step, item.detail) end
-  if ended and outcome ~= 'known' then note(ref, 'accepted', item.status) end
+  if ended and outcome ~= 'known' then
+    write_lines(ref, line(item.step, item.detail), line('accepted', item.status))
+  elseif not (item.step == 'polled' and outcome == 'known') then
+    note(ref, item.step, item.detail)
+  end
   -- Of a compact one the list of lines begins anew, and ages with it.
   if reply[6] and outcome == 'known' then redis.call('EXPIRE', K.TIMELINE .. ref, reply[6]) end
   return item.stale == '1' and 'stale' or outcome
@@ -131,13 +150,19 @@ end
 local FIELDS = {'verdict', 'status', 'reason', 'model', 'created_at', 'nsfw', 'via', 'payload', 'metadata', 'day',
   'error', 'digest', 'due_in', 'step', 'detail', 'stale'}
 local outcomes = {}
-local at = 4
+-- For each its place in the lists and its job's.
+numbers_at_once = 2 * tonumber(ARGV[3])
 for n = 1, tonumber(ARGV[3]) do
-  local item = {}
-  for f, name in ipairs(FIELDS) do item[name] = ARGV[at + f] end
-  local fine, outcome = pcall(accept, ARGV[at], item)
+  local encoded, item, field = ARGV[3 + n], {}, 0
+  local at = string.find(encoded, ';', 1, true) + 1
+  for length in string.gmatch(string.sub(encoded, 1, at - 2), '%d+') do
+    local to = at + tonumber(length)
+    item[FIELDS[field] or 'ref'] = string.sub(encoded, at, to - 1)
+    at, field = to, field + 1
+  end
+  local fine, outcome = pcall(accept, item.ref, item)
   -- One corrupt record is no reason to refuse the others of the batch.
   outcomes[n] = fine and outcome or 'refused: ' .. why(outcome)
-  at = at + 1 + #FIELDS
 end
+for name, n in pairs(counted) do count(name, n) end
 return outcomes

@@ -25,7 +25,7 @@ local function send(event)
   end
   for _, delivery in ipairs(event.deliveries) do
     if redis.call('EXISTS', K.DELIVERY .. delivery.id) == 0 then
-      local sequence = redis.call('INCR', K.SEQUENCE)
+      local sequence = number()
       redis.call('HSET', K.DELIVERY .. delivery.id, 'id', delivery.id, 'event_id', event.id, 'event', event.kind,
         'ref', ref, 'hook', delivery.hook, 'created_at', instant(NOW), 'sequence', sequence)
       redis.call('ZADD', K.DELIVERIES, sequence, delivery.id)

@@ -27,15 +27,21 @@ local function split(ref)
   return string.sub(ref, 1, colon - 1), string.sub(ref, colon + 1)
 end
 
-local function note(ref, step, detail, at)
+local function line(step, detail, at)
   detail = detail or ''
   if #detail > DETAIL_MOST then
     -- Cut between characters: half of one would make the whole line unreadable.
     detail = string.gsub(string.sub(detail, 1, DETAIL_MOST), '[\192-\255]?[\128-\191]*$', '') .. '…'
   end
-  local lines = redis.call('RPUSH', K.TIMELINE .. ref, cjson.encode({at = at or NOW, step = step, detail = detail}))
+  return cjson.encode({at = at or NOW, step = step, detail = detail})
+end
+
+local function write_lines(ref, ...)
+  local lines = redis.call('RPUSH', K.TIMELINE .. ref, ...)
   if lines > LINES_MOST then redis.call('LTRIM', K.TIMELINE .. ref, -LINES_MOST, -1) end
 end
+
+local function note(ref, step, detail, at) write_lines(ref, line(step, detail, at)) end
 
 local function count(name, n) redis.call('HINCRBY', K.TALLY, name, n or 1) end
 
@@ -89,13 +95,31 @@ local function next_look()
   return instant(NOW + GUARD + queued / GUARD_JOBS)
 end
 
--- `pushed` numbers the jobs in the order of the queue, whatever the clock does meanwhile.
+-- Numbers that only grow. A script that needs many takes them in one go; those left over are skipped.
+local numbers_at_once = 1
+local numbers, last_number = 0, 0
+local function number()
+  if numbers == 0 then
+    numbers, last_number = numbers_at_once, redis.call('INCRBY', K.SEQUENCE, numbers_at_once) - numbers_at_once
+  end
+  numbers, last_number = numbers - 1, last_number + 1
+  return last_number
+end
+
+-- RQ's list of its queues has to name ours: once in a script is enough.
+local listed = false
+
+-- A job as RQ writes it, which calls one of our functions with texts that need no escapes in JSON. `pushed` numbers the
+-- jobs in the order of the queue, whatever the clock does meanwhile.
 local function push_job(job_id, template, call, description)
-  local job, pushed = RQ.job .. job_id, redis.call('INCR', K.SEQUENCE)
-  redis.call('HSET', job, 'data', cjson.encode(call), 'description', description, 'created_at', NOW_ISO,
+  local job, pushed = RQ.job .. job_id, number()
+  redis.call('HSET', job, 'data', call, 'description', description, 'created_at', NOW_ISO,
     'enqueued_at', NOW_ISO, 'pushed_at', instant(NOW), 'pushed', pushed, unpack(template))
   redis.call('EXPIRE', job, 604800)
-  if not queued then redis.call('SADD', RQ.queues, RQ.queue) end
+  if not listed then
+    redis.call('SADD', RQ.queues, RQ.queue)
+    listed = true
+  end
   queued = redis.call('RPUSH', RQ.queue, job_id)
   return pushed
 end
@@ -113,21 +137,24 @@ local function gone_from_queue(pushed)
   return not queue_head or queue_head > pushed
 end
 
+-- Queue the n-th job of a prediction; its number goes into the record.
+local function push_process(ref, n)
+  local source, id = split(ref)
+  redis.call('ZADD', K.DUE_WORK, next_look(), ref)
+  return push_job('p-' .. source .. '-' .. id .. '-' .. n, PROCESS_JOB,
+    '["' .. RQ.process .. '",null,["' .. source .. '","' .. id .. '"],{}]', 'process ' .. source .. ' ' .. id)
+end
+
 local function ring_process(ref)
   local key = K.PREDICTION .. ref
-  local source, id = split(ref)
-  local n = redis.call('HINCRBY', key, 'rings', 1)
-  local pushed = push_job('p-' .. source .. '-' .. id .. '-' .. n, PROCESS_JOB,
-    {RQ.process, cjson.null, {source, id}, {}}, 'process ' .. source .. ' ' .. id)
-  redis.call('HSET', key, 'pushed', pushed)
-  redis.call('ZADD', K.DUE_WORK, next_look(), ref)
+  redis.call('HSET', key, 'pushed', push_process(ref, redis.call('HINCRBY', key, 'rings', 1)))
 end
 
 local function ring_deliver(delivery_id)
   local key = K.DELIVERY .. delivery_id
   local n = redis.call('HINCRBY', key, 'rings', 1)
   local pushed = push_job('d-' .. delivery_id .. '-' .. n, DELIVER_JOB,
-    {RQ.deliver, cjson.null, {delivery_id}, {}}, 'deliver ' .. delivery_id)
+    '["' .. RQ.deliver .. '",null,["' .. delivery_id .. '"],{}]', 'deliver ' .. delivery_id)
   redis.call('HSET', key, 'pushed', pushed)
   redis.call('ZREM', K.DELIVERIES_WAITING, delivery_id)
   redis.call('ZADD', K.DELIVERIES_ACTIVE, next_look(), delivery_id)

@@ -6,7 +6,7 @@ if redis.call('GET', mark) == ARGV[4] then return end
 redis.call('SET', mark, ARGV[4], 'EX', 86400)
 for reason, n in pairs(cjson.decode(ARGV[7])) do count('refused_' .. reason, n) end
 for place = 8, #ARGV do
-  local sequence = redis.call('INCR', K.SEQUENCE)
+  local sequence = number()
   redis.call('ZADD', K.REFUSED, sequence, sequence .. ' ' .. ARGV[place])
 end
 redis.call('ZREMRANGEBYRANK', K.REFUSED, 0, -1 - tonumber(ARGV[5]))
