@@ -42,7 +42,7 @@ def counting(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     write = ledger.predictions.write
 
-    async def counted(encoded: Sequence[Sequence[bytes]]) -> list[Outcome | LedgerDown]:
+    async def counted(encoded: Sequence[bytes]) -> list[Outcome | LedgerDown]:
         sizes.append(len(encoded))
         return await write(encoded)
 
@@ -157,6 +157,68 @@ async def test_one_who_hangs_up_takes_nobody_along(door: Intake) -> None:
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(answers[1], asyncio.CancelledError)
     assert (answers[0], answers[2]) == (Outcome.NEW, Outcome.NEW)
+
+
+async def test_answers_are_given_in_slices_and_each_gets_its_own() -> None:
+    """In between, those who have theirs are already sending the next."""
+    loop = asyncio.get_running_loop()
+    batch = intake._Batch()
+    count = 2 * intake.SLICE + 5
+    waiting: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in range(count)]
+    for one in waiting:
+        batch.add(b"", one)
+    outcomes = [(Outcome.NEW, Outcome.KNOWN)[n % 2] for n in range(count)]
+    waiting[1].cancel()
+
+    async def written() -> Sequence[Outcome | LedgerDown]:
+        return outcomes
+
+    task = asyncio.create_task(written())
+    await task
+    answered = []
+    batch.settle(task)
+    while not batch.answered.done():
+        answered.append(sum(one.done() for one in waiting))
+        await asyncio.sleep(0)
+    assert answered == [intake.SLICE, 2 * intake.SLICE]
+    assert waiting.pop(1).cancelled()
+    assert [one.result() for one in waiting] == outcomes[:1] + outcomes[2:]
+
+
+async def test_drained_is_only_when_the_last_slice_is_answered(door: Intake) -> None:
+    tasks = [asyncio.create_task(door.accept(tracked(f"p{n}"))) for n in range(intake.BATCH)]
+    await asyncio.sleep(0)
+    await door.drained()
+    assert [task.result() for task in tasks] == [Outcome.NEW] * intake.BATCH
+
+
+async def test_a_batch_that_is_late_is_answered_at_once_as_a_whole_and_the_next_is_a_new_one(
+    door: Intake, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, back, sizes = asyncio.Event(), asyncio.Event(), counting(ledger, monkeypatch)
+    write = ledger.predictions.write
+
+    async def slow(encoded: Sequence[bytes]) -> list[Outcome | LedgerDown]:
+        reached.set()
+        await back.wait()
+        return await write(encoded)
+
+    monkeypatch.setattr(ledger.predictions, "write", slow)
+    first = asyncio.create_task(door.accept(tracked("first")))
+    await reached.wait()
+    with monkeypatch.context() as hasty:
+        hasty.setattr(intake, "ANSWER_WITHIN", 0.1)
+        late = [asyncio.create_task(door.accept(tracked(f"p{n}"))) for n in range(3 * intake.SLICE)]
+        await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
+    assert all(isinstance(one.exception(), LedgerDown) for one in late)
+    assert len({id(one.exception()) for one in late}) == len(late)
+    assert not first.done()
+    again = asyncio.create_task(door.accept(tracked("p0")))
+    await asyncio.sleep(0)
+    back.set()
+    assert (await first, await again) == (Outcome.NEW, Outcome.NEW)
+    assert sizes == [1, 1], "what nobody waits for is not written"
+    await door.drained()
 
 
 @settings(max_examples=20, deadline=None)
