@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import re
 import time
 from datetime import UTC, datetime
 
 # Any number of fractional digits: the provider sends 2, 3 or 9, and fromisoformat of 3.11 takes 3 or 6.
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+_FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
+_END = datetime.max.replace(tzinfo=UTC).timestamp()
 
 
 def now() -> float:
@@ -17,7 +22,16 @@ def now() -> float:
 
 def rfc3339(seconds: float) -> str:
     """`1700000000.5` → `2023-11-14T22:13:20.500Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fraction, whole = math.modf(seconds)
+    # Only the fraction, as datetime does: a product of it all would itself be rounded.
+    carried, micros = divmod(round(fraction * 1e6), 1_000_000)
+    return f"{_second(int(whole) + carried)}.{micros // 1000:03d}Z"
+
+
+@functools.lru_cache(256)
+def _second(whole: int) -> str:
+    """Instants come in crowds, and a calendar is slow."""
+    return datetime.fromtimestamp(whole, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def parse_rfc3339(text: object) -> float | None:
@@ -28,8 +42,7 @@ def parse_rfc3339(text: object) -> float | None:
     try:
         whole = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
         instant = whole.timestamp() + float(f"0.{fraction or 0}")
-        # A zone may push the first or the last year over the edge of the calendar.
-        rfc3339(instant)
     except (ValueError, OverflowError):
         return None
-    return instant
+    # A zone may push the first or the last year over the edge of the calendar.
+    return instant if _FIRST <= instant < _END else None

@@ -156,3 +156,5 @@ class Report:
     """One class per output, judged fail-closed."""
     payload: dict[str, Any] = field(default_factory=dict)
     """What the provider said, unknown fields included, without inline media in `input`."""
+    text: bytes = field(default=b"", compare=False, repr=False)
+    """The payload as it was sent, on one line; empty when it is to be encoded anew."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LAYERS = (
     "errors clock durations prediction refusals review moderation hooks signing keys events settings",
-    "wavespeed ledger queues logs metrics embedded failpoints ending login",
+    "wavespeed ledger queues logs metrics embedded failpoints ending login garbage",
     "intake operator reviewing",
     "web cli simulator",
 )
@@ -50,6 +50,7 @@ RQ_FILES = ("service/queues.py", "workers/worker*.py", "workers/take.py")
 BROAD_EXCEPTS = {
     "workers/loop.py:_run": "the job edge: one job's bug is not the worker's end",
     "workers/process.py:work": "the job edge: a bug is committed as a failed round, and raised",
+    "service/web/receiver.py:__call__": "the web edge: Starlette's own is not around callbacks",
     "workers/sweep.py:_rhythm": "the edge of the sweeper: one beat's bug does not end the others",
 }
 """`path:function` → why anything at all may be caught there."""

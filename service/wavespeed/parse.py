@@ -31,19 +31,21 @@ _FAILURES = {
 
 def parse(verified: Verified) -> Report:
     """The prediction in a genuine callback; raises Unparseable."""
-    return report(strict_json.loads(verified.body))
+    return report(strict_json.loads(verified.body), verified.body)
 
 
-def report(data: object) -> Report:
+def report(data: object, body: bytes = b"") -> Report:
     """The prediction in decoded JSON, flat or in the envelope `{code, message, data}`; raises Unparseable.
 
-    Only `id`, `status` and `outputs` must be of their type. Any other field may be anything.
+    Only `id`, `status` and `outputs` must be of their type. Any other field may be anything. `body` is what
+    `data` was decoded from, where that is known.
     """
     fields = _prediction(data)
     status = _status(fields)
     verdict, reason = _verdict(status, fields.get("code"))
     outputs = _outputs(fields.get("outputs"))
     model = fields.get("model")
+    payload = fields if _cannot_hold_media(body) else _without_media(fields)
     return Report(
         id=_id(fields),
         status=status,
@@ -54,7 +56,8 @@ def report(data: object) -> Report:
         created_at=clock.parse_rfc3339(fields.get("created_at")),
         outputs=outputs,
         nsfw=moderation.classify(fields.get("has_nsfw_contents", moderation.MISSING), len(outputs)),
-        payload=_without_media(fields),
+        payload=payload,
+        text=body if payload is data and b"\n" not in body else b"",
     )
 
 
@@ -111,8 +114,16 @@ def _outputs(value: object) -> tuple[Any, ...]:
     raise errors.Unparseable("outputs is not a list")
 
 
+def _cannot_hold_media(body: bytes) -> bool:
+    """Nothing in it can be long enough, nor an inline medium: no need to look at every value."""
+    return 0 < len(body) <= _MAX_INPUT_TEXT and b"data:" not in body.lower() and b"\\u" not in body
+
+
 def _without_media(fields: dict[str, Any]) -> dict[str, Any]:
-    return fields | {"input": _slim(fields["input"])} if "input" in fields else fields
+    """The very same when there are none."""
+    if "input" not in fields or (slim := _slim(fields["input"])) == fields["input"]:
+        return fields
+    return fields | {"input": slim}
 
 
 def _slim(value: Any) -> Any:

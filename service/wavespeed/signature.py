@@ -5,7 +5,6 @@ It resembles Standard Webhooks and is not: the key is taken literally, the diges
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from dataclasses import InitVar, dataclass, field
@@ -70,7 +69,7 @@ def claimed_id(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes, shape: re.Pattern[bytes]) -> bytes:
-    values = [value for key, value in headers if key.lower() == name]
+    values = [value for key, value in headers if key == name or key.lower() == name]
     if len(values) != 1:
         raise errors.Unverified(f"{name.decode()} is {'repeated' if values else 'missing'}")
     if len(values[0]) > _MAX_SIGNATURE_HEADER or not shape.fullmatch(values[0]):
@@ -88,7 +87,7 @@ def _signatures(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
 def _any_matches(signatures: list[bytes], message: bytes, secrets: Sequence[str]) -> bool:
     matched = False
     for key in filter(None, map(_key, secrets)):
-        expected = hmac.new(key, message, hashlib.sha256).hexdigest().encode()
+        expected = hmac.digest(key, message, "sha256").hex().encode()
         for signature in signatures:
             # No early exit: how long this takes must not tell which secret or which entry was the right one.
             matched |= hmac.compare_digest(expected, signature)

@@ -71,14 +71,14 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
 
     # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
     inner = Router(api.routes(), redirect_slashes=False)
+    callbacks = Route("/webhooks/{source:path}", receiver)
     app = Starlette(
         routes=[
-            Route("/webhooks/{source:path}", receiver),
+            callbacks,
             *Health(ledger).routes(),
             *SignIn(access).routes(),
             Mount("/", inner, middleware=[Middleware(Guarded, check=access.check)]),
         ],
-        lifespan=lifespan,
         exception_handlers={
             CatchlightError: problems.on_error,
             problems.Refusal: problems.on_refusal,
@@ -86,9 +86,16 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
             Exception: problems.on_bug,
         },
     )
+    # Callbacks go past all that is made for people: their endpoint answers whatever happens to it.
+    door = Router(
+        [callbacks],
+        redirect_slashes=False,
+        default=app.build_middleware_stack(),
+        lifespan=lifespan,
+    )
     # Starlette's own middleware would stand inside its answer to a bug, and that answer has headers too.
     https = (settings.public_url or "").startswith("https:")
-    app.middleware_stack = Headed(app.build_middleware_stack(), https=https)
+    app.middleware_stack = Headed(door, https=https)
     return app
 
 

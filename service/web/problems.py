@@ -145,5 +145,10 @@ async def on_http_error(_: Request, error: Exception) -> Response:
 
 
 async def on_bug(_: Request, __: Exception) -> Response:
-    """The server logs the traceback after this; the answer keeps it to itself."""
+    """The server logs the traceback after this."""
+    return bug()
+
+
+def bug() -> Problem:
+    """The traceback is in the log; the answer keeps it to itself."""
     return Problem(500, "internal", "a fault of ours; it is in the log")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.responses import JSONResponse
 
 from service import clock, failpoints, wavespeed
 from service.errors import LedgerDown, Unparseable, Unverified
@@ -22,10 +21,10 @@ from service.web.problems import Closing, Problem, Refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from starlette.responses import Response
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from service.intake import Intake
+    from service.ledger import Outcome
     from service.web.turned_away import TurnedAway
 
 log = structlog.get_logger("receiver")
@@ -55,7 +54,7 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         source: str = scope["path_params"]["source"]
-        answer: Response
+        answer: ASGIApp
         try:
             self._check_head(source, scope)
             raw = await body.read(scope, receive, self._max_body, self._body_deadline)
@@ -63,6 +62,10 @@ class Receiver:
         except Refusal as refusal:
             answer = refusal.answer
             self._turned_away.note(_refused(source, scope, refusal))
+        except Exception:
+            # The web edge: nothing of Starlette's stands around us.
+            log.exception("callback.failed", source=source)
+            answer = problems.bug()
         await answer(scope, receive, send)
 
     def _check_head(self, source: str, scope: Scope) -> None:
@@ -91,7 +94,7 @@ class Receiver:
         detail = report.status[:_DETAIL_MOST]
         return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, report, detail=detail)
 
-    async def _accepted(self, arrival: Arrival) -> Response:
+    async def _accepted(self, arrival: Arrival) -> ASGIApp:
         try:
             outcome = await self._intake.accept(arrival)
         except LedgerDown as error:
@@ -99,9 +102,21 @@ class Receiver:
             return problems.redis_down("it could not be written; send it again")
         log.info("callback", prediction=str(arrival.ref), said=arrival.detail, outcome=outcome)
         await failpoints.reach("receiver.before_answer")
-        return JSONResponse(
-            {"id": arrival.ref.id, "outcome": outcome}, status_code=202 if arrival.stale else 200
-        )
+        return _Taken(arrival, outcome)
+
+
+class _Taken:
+    """The answer to what is durable: its id needs no escapes, and no response object is made for it."""
+
+    def __init__(self, arrival: Arrival, outcome: Outcome) -> None:
+        self._status = 202 if arrival.stale else 200
+        self._body = f'{{"id":"{arrival.ref.id}","outcome":"{outcome}"}}'.encode()
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        length = str(len(self._body)).encode()
+        headers = [(b"content-length", length), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
 
 
 def _refused(source: str, scope: Scope, refusal: Refusal) -> RefusedCallback:

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service import failpoints, logs
+from service import failpoints, garbage, logs
 from service.errors import ConfigError
 from service.web import headers
 from service.web.app import build
+from service.web.body import BODY_IS_HERE
+from service.web.joined import Joined
 from service.web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
 
@@ -64,7 +66,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     _in_header = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own type
-        super().connection_made(transport)
+        super().connection_made(Joined(transport, self.loop))  # type: ignore[arg-type]  # all that it uses
         if len(self.connections) > self.connections_most:
             transport.abort()
         else:
@@ -111,6 +113,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if upgrading:
             self.cycle.keep_alive = False
+        self.scope[BODY_IS_HERE] = self._body_is_here(self.cycle)  # type: ignore[literal-required]  # ours
+
+    @staticmethod
+    def _body_is_here(cycle: RequestResponseCycle) -> Callable[[], bool]:
+        return lambda: not cycle.more_body
 
     def _unsupported_upgrade_warning(self) -> None:
         """To be offered more than HTTP/1.1 is no cause for a warning, nor uvicorn's advice any for us."""
@@ -186,6 +193,7 @@ def run(settings: Settings, redis_url: str, *, reuse_port: bool = False) -> int:
     failpoints.arm(settings.failpoints)
     app = build(settings, redis_url)
     _allow_open_files(CONNECTIONS_MOST + BACKLOG)
+    garbage.settle()
     with bound(settings.host, settings.port, reuse_port=reuse_port) as listening:
         Server(configured(app, settings.grace)).run(sockets=[listening])
     return 0
