@@ -16,10 +16,11 @@ from tests.workplace import until
 from workers.leases import Leases
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from service.ledger import PredictionRecord
+    from service.prediction import Ref
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +102,52 @@ async def test_whoever_lost_his_lease_is_told_to_stop(redis_url: str) -> None:
         await asyncio.sleep(0)
         await stolen(ledger, record)
         assert await ended(holder) == "told to stop"
+
+
+async def test_whoever_is_ending_is_not_told_to_stop_when_his_commit_has_taken_the_lease(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer may still be under way when a renewal finds that there is no lease any more."""
+    async with keeping(redis_url) as (ledger, leases):
+        lost: list[Ref] = []
+        renew = ledger.predictions.renew
+
+        async def watched(held: Sequence[tuple[Ref, str]], seconds: float) -> set[Ref]:
+            gone = await renew(held, seconds)
+            lost.extend(gone)
+            return gone
+
+        monkeypatch.setattr(ledger.predictions, "renew", watched)
+        record, answered = await taken(ledger), asyncio.Event()
+        holder = asyncio.create_task(hold(leases, record, answered))
+        await asyncio.sleep(0)
+        leases.ending(record.ref)
+        assert await ledger.predictions.commit(record.ref, Stage.WORKING, record.token, Commit(Stage.DONE))
+        await until(lambda: len(lost) >= 2, what="two renewals have found it gone")
+        assert not holder.done()
+        answered.set()
+        assert await holder == "done"
+        assert set(lost) == {record.ref}
+
+
+async def test_an_ending_is_that_of_one_lease_and_not_of_the_next(redis_url: str) -> None:
+    """His commit did not come through, say: whoever leases it anew may lose it anew."""
+    async with keeping(redis_url) as (ledger, leases):
+        first = await taken(ledger)
+        async with leases.holding(first):
+            leases.ending(first.ref)
+        await stolen(ledger, first)
+        again = await taken(ledger)
+        holder = asyncio.create_task(hold(leases, again, asyncio.Event()))
+        await asyncio.sleep(0)
+        await stolen(ledger, again)
+        assert await ended(holder) == "told to stop"
+
+
+async def test_the_ending_of_what_nobody_holds_is_nothing(redis_url: str) -> None:
+    async with keeping(redis_url) as (_, leases):
+        leases.ending(ref("p2"))
+        assert not leases._held
 
 
 async def test_a_second_lease_in_the_same_process_ends_the_first_and_is_renewed(redis_url: str) -> None:

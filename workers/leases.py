@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,9 +22,11 @@ log = structlog.get_logger("work")
 RENEWALS_PER_LEASE = 4
 
 
-class _Held(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Held:
     token: str
     task: asyncio.Task[object]
+    ending: bool = False
 
 
 class Leases:
@@ -54,6 +57,11 @@ class Leases:
             if self._held.get(record.ref) is mine:
                 del self._held[record.ref]
 
+    def ending(self, ref: Ref) -> None:
+        """Its commit is on the way, and may be through when a renewal finds no lease any more."""
+        if held := self._held.get(ref):
+            held.ending = True
+
     async def keep(self) -> None:
         """Run beside the jobs, for ever."""
         while True:
@@ -67,6 +75,6 @@ class Leases:
                 log.warning("lease.renewal_failed", leases=len(asked), error=str(error))
                 continue
             for ref in lost:
-                if self._held.get(ref) is asked[ref]:
+                if self._held.get(ref) is asked[ref] and not asked[ref].ending:
                     log.warning("lease.lost", prediction=str(ref))
                     asked[ref].task.cancel()

@@ -3,9 +3,28 @@
 One script per change, so that nothing is ever half written; all of them run on Redis' own clock. A prediction
 that is not terminal stands in exactly one of two sorted sets by the instant somebody must look at it again:
 `due:work` (accepted, working) and `due:poll` (awaited). They are two so that a backlog of polls never delays
-lost work. Costs are O(log n) in the number of predictions for every change and every item of a page; counts
-are O(1); `Roles.alive` alone scans. What has ended becomes compact after a while, and is restored by whatever
-brings it back to work.
+lost work. What has ended becomes compact after a while, and is restored by whatever brings it back to work.
+
+What the operations cost, where n is all that is kept. One thing's payload, outputs, events and lines (400 at
+most) are always read as a whole, and never those of another; its places in sorted sets are O(log n) each.
+Nothing asks for KEYS, nothing does a SCAN.
+
+| Operation                                                  | Cost                                       |
+|------------------------------------------------------------|--------------------------------------------|
+| accept, of b arrivals                                      | O(b log n)                                 |
+| lease, postpone, crash, replay, review, restore            | O(log n)                                   |
+| renew, of b                                                | O(b log n)                                 |
+| commit, with d deliveries; redeliver, enable, of d         | O((1 + d) log n)                           |
+| deliver, delivered                                         | O(log n)                                   |
+| sweep, poll, trim, settled, compact, of at most m          | O((1 + m) log n), m being only what is due |
+| sweep, once after the server's clock was set               | O(w log n), w being all that waits         |
+| record, prediction, delivery, deliveries_of, find          | O(1)                                       |
+| page, held, deliveries, refused: k, from any cursor        | O(log n + k)                               |
+| the same, filtered by more than a stage                    | O(log n + 40 * max(k, 100)) at most        |
+| scaling; counts; tally                                     | O(log n); O(stages); O(names in it)        |
+| refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
+| intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
+| beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
 """
 
 from __future__ import annotations
@@ -46,7 +65,10 @@ __all__ = [
 
 
 class Ledger:
-    """The whole of it over one Redis client. `retention`: seconds that terminal predictions stay."""
+    """The whole of it over one Redis client. `retention`: seconds that terminal predictions stay.
+
+    `together`: for whoever asks much at the same time and each little; calls of scripts share round trips.
+    """
 
     def __init__(
         self,
@@ -55,9 +77,10 @@ class Ledger:
         *,
         connections: int = 16,
         virtual_now: Callable[[], float] | None = None,
+        together: bool = False,
     ) -> None:
         self.redis = connect(url, connections=connections)
-        scripts = Scripts(self.redis, virtual_now)
+        scripts = Scripts(self.redis, virtual_now, together=together)
         self.predictions = Predictions(scripts, retention)
         self.deliveries = Deliveries(scripts, retention)
         self.sweeping = Sweeping(scripts)

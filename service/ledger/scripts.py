@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from service import clock, keys, queues
 from service.ledger.connection import reaching
+from service.ledger.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 class Scripts:
     """Runs scripts on Redis' own clock, or on a virtual one when given (seconds since the epoch)."""
 
-    def __init__(self, redis: Redis, virtual_now: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, redis: Redis, virtual_now: Callable[[], float] | None = None, *, together: bool = False
+    ) -> None:
         self.redis = redis
+        self._together = Together(redis) if together else None
         self._virtual_now = virtual_now
         self._scripts = {name: redis.register_script(source) for name, source in sources().items()}
 
@@ -28,8 +32,11 @@ class Scripts:
         """The script's answer. Raises LedgerDown."""
         script: AsyncScript = self._scripts[name]
         virtual = f"{self._virtual_now():.3f}" if self._virtual_now else ""
+        whole = [virtual, clock.rfc3339(clock.now()), *arguments]
         with reaching():
-            return await script(args=[virtual, clock.rfc3339(clock.now()), *arguments])
+            if self._together:
+                return await self._together.run(script, whole)
+            return await script(args=whole)
 
 
 def sources() -> dict[str, str]:
