@@ -22,6 +22,7 @@
 | intent:<key>             | string | 24 h                    | submit               | submit, reconcile |
 | intents:open             | zset   | for ever, trimmed       | submit               | reconcile         |
 | role:<role>:<instance>   | hash   | 15 s, renewed           | every role           | status, doctor    |
+| roles                    | zset   | for ever, trimmed       | every role           | status, doctor    |
 | sweeper                  | string | 10 s, renewed           | sweeper              | sweeper           |
 | clock                    | string | for ever                | sweeper              | sweeper           |
 | reconciled               | string | 14 d, renewed           | sweeper              | sweeper           |
@@ -67,6 +68,8 @@ HOOK = PREFIX + "hook:"
 INTENT = PREFIX + "intent:"
 INTENTS_OPEN = PREFIX + "intents:open"
 ROLE = PREFIX + "role:"
+ROLES = PREFIX + "roles"
+"""The names of those that have beaten lately, by their last beat: nobody looks for keys to find them."""
 SWEEPER = PREFIX + "sweeper"
 CLOCK = PREFIX + "clock"
 """The server's time at the last sweep."""

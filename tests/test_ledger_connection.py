@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis import exceptions as redis_errors
 
-from service import embedded, keys
+from service import clock, embedded, keys
 from service.errors import ConfigError, LedgerDown, LedgerFull
 from service.ledger import Ledger, connect, reaching
 from service.ledger.query import Query
@@ -171,3 +171,27 @@ async def test_every_role_beats_until_it_leaves(ledger: Ledger) -> None:
     assert 0 < await ledger.redis.ttl(keys.ROLE + "work:w1") <= 15
     await ledger.roles.leave("work", "w1")
     assert [one.instance for one in await ledger.roles.alive()] == ["s1", "w2"]
+
+
+async def test_a_killed_role_is_not_alive_and_its_name_is_forgotten(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now - 2 * 86_400)
+    await ledger.roles.beat("work", "killed")
+    await ledger.redis.delete(keys.ROLE + "work:killed")
+    assert await ledger.roles.alive() == []
+    monkeypatch.setattr(clock, "now", lambda: now)
+    await ledger.roles.beat("work", "living")
+    assert await ledger.redis.zrange(keys.ROLES, 0, -1) == ["work:living"]
+
+
+async def test_who_is_alive_is_found_without_a_look_at_all_keys(ledger: Ledger) -> None:
+    async def looks() -> int:
+        stats = await ledger.redis.info("commandstats")
+        return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("scan", "keys"))
+
+    await ledger.roles.beat("work", "w1")
+    before = await looks()
+    assert len(await ledger.roles.alive()) == 1
+    assert await looks() == before

@@ -73,6 +73,21 @@ async def test_pages_are_exact_while_newer_ones_arrive(ledger: Ledger) -> None:
     assert seen == [f"p{n}" for n in range(24, -1, -1)]
 
 
+async def test_a_page_of_everything_reads_no_more_than_it_shows(ledger: Ledger) -> None:
+    await accept(ledger, *(callback(completed(f"p{number}")) for number in range(9)))
+    # What is lacking is made up for by what follows.
+    await ledger.redis.delete(keys.PREDICTION + str(ref("p7")))
+    before = await calls(ledger, "hmget")
+    assert await ids(ledger, limit=3) == ["p8", "p6", "p5"]
+    assert await ids(ledger, "stage:accepted", limit=1) == ["p8"]
+    assert await calls(ledger, "hmget") - before == 3 + 6 + 1
+
+
+async def calls(ledger: Ledger, command: str) -> int:
+    found: dict[str, int] = (await ledger.redis.info("commandstats")).get(f"cmdstat_{command}", {"calls": 0})
+    return found["calls"]
+
+
 async def test_a_page_by_stage_stays_in_order_of_arrival(ledger: Ledger) -> None:
     await accept(ledger, *(callback(completed(f"p{n}")) for n in range(4)), tracked("waits"))
     for id_ in ("p2", "p0", "p3"):

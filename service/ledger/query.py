@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,11 @@ class Query:
     via: Via | None = None
     since: float | None = None
     """Seconds since the epoch."""
+
+    @property
+    def takes_all(self) -> bool:
+        """Of what its index has."""
+        return replace(self, stage=None) == Query()
 
     def matches(self, record: PredictionRecord) -> bool:
         return (

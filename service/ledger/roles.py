@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
@@ -19,6 +19,8 @@ log = structlog.get_logger("role")
 
 BEAT_EVERY = 5.0
 ALIVE_FOR = 15
+_NAMED_FOR = 86_400.0
+"""Seconds after its last beat that a killed role's name is kept: no two clocks are so far apart."""
 CLOCKS_APART = 30.0
 """Seconds between a process' clock and the server's, above which we warn: a signature may be 300 s old."""
 _SYNCHRONISE = "synchronise the clocks (NTP): genuine callbacks look stale, and hooks refuse our events"
@@ -56,25 +58,36 @@ class Roles:
 
     async def beat(self, role: str, instance: str) -> float:
         """Be alive; returns the seconds by which the server's clock is ahead of ours."""
-        key = f"{keys.ROLE}{role}:{instance}"
+        name, now = f"{role}:{instance}", clock.now()
         with reaching():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(key, "beat_at", f"{clock.now():.3f}")
-                pipe.expire(key, ALIVE_FOR)
+                pipe.hset(keys.ROLE + name, "beat_at", f"{now:.3f}")
+                pipe.expire(keys.ROLE + name, ALIVE_FOR)
+                pipe.zadd(keys.ROLES, {name: now})
+                pipe.zremrangebyscore(keys.ROLES, "-inf", now - _NAMED_FOR)
                 pipe.time()
                 *_, (seconds, microseconds) = await pipe.execute()
         return float(seconds) + float(microseconds) / 1e6 - clock.now()
 
     async def leave(self, role: str, instance: str) -> None:
         with reaching():
-            await self._redis.delete(f"{keys.ROLE}{role}:{instance}")
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.delete(f"{keys.ROLE}{role}:{instance}")
+                pipe.zrem(keys.ROLES, f"{role}:{instance}")
+                await pipe.execute()
 
     async def alive(self) -> list[Alive]:
-        """A SCAN: for `status` and `doctor` only, never on a request's path."""
-        found = []
+        """Whose hash is still there: the server's clock decides, and a killed role's name lives longer."""
         with reaching():
-            async for key in self._redis.scan_iter(match=keys.ROLE + "*", count=1000):
-                role, _, instance = key.removeprefix(keys.ROLE).partition(":")
-                beat_at = await self._redis.hget(key, "beat_at")
-                found.append(Alive(role, instance, float(beat_at or 0)))
+            names = cast("list[str]", await self._redis.zrange(keys.ROLES, 0, -1))
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hget(keys.ROLE + name, "beat_at")
+                beats = zip(names, await pipe.execute(), strict=True)
+        found = [_named(name, float(beat_at)) for name, beat_at in beats if beat_at]
         return sorted(found, key=lambda one: (one.role, one.instance))
+
+
+def _named(name: str, beat_at: float) -> Alive:
+    role, _, instance = name.partition(":")
+    return Alive(role, instance, beat_at)
