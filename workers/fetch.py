@@ -14,18 +14,20 @@ import httpx
 from service import failpoints
 from service.errors import GiveUp, TryLater
 from workers.guard import GuardRefused
+from workers.patience import Patience
 from workers.sniff import HEAD, UNKNOWN, FileType, Kind, ending_of, sniff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from workers.flight import Flight, Place
-    from workers.guard import Guard
+    from workers.guard import Guard, GuardedClient
     from workers.guard.spelling import Word
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3
 _GONE = (403, 404, 410)
+_SILENT = "the origin was silent for too long"
 _LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError)
 
 
@@ -79,16 +81,22 @@ class Limits:
 
 @asynccontextmanager
 async def open_download(
-    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits, flight: Flight
+    client: GuardedClient, guard: Guard, url: str, limits: Limits, flight: Flight
 ) -> AsyncIterator[Download]:
     """`client` is a guarded one of the same guard. Raises the outcomes above, here and while iterating."""
     with flight.place() as place:
         response, deadline = await _follow(client, guard, url, limits, place)
+        patience = Patience(limits.idle, deadline)
         try:
             _check_answer(response)
-            download = Download(response, limits, deadline, place)
-            await download.read_head()
-            yield download
+            async with patience:
+                download = Download(response, limits, patience, place)
+                await download.read_head()
+                yield download
+        except TimeoutError as error:
+            if not patience.lost:
+                raise
+            raise OutputUnavailable(_SILENT) from error
         finally:
             # What is left unread is thrown away with the connection; its errors concern nobody.
             with suppress(*_LIBRARY_ERRORS):
@@ -98,14 +106,14 @@ async def open_download(
 class Download:
     """One output on its way: look at `head` and `type`, then iterate once over all of it, `head` included."""
 
-    def __init__(self, response: httpx.Response, limits: Limits, deadline: float, place: Place) -> None:
+    def __init__(self, response: httpx.Response, limits: Limits, patience: Patience, place: Place) -> None:
         self.head = b""
         self.type: FileType = UNKNOWN
         self.size_hint = _content_length(response)
         """Bytes the origin declared, None when it did not."""
         self._chunks = response.aiter_raw()
         self._limits = limits
-        self._deadline = deadline
+        self._patience = patience
         self._place = place
         self._pace = Pace(limits.floor, limits.floor_window)
         self._received = 0
@@ -154,18 +162,19 @@ class Download:
 
     async def _next(self) -> bytes:
         """The next chunk, b"" at the end. Only time spent waiting for the origin counts against its pace."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        # Bytes that are already here are handed out without waiting, and so without a timeout.
-        if began >= self._deadline:
+        began = self._patience.wait()
+        # Bytes that are already here are handed out without waiting, and so without a look at the clock.
+        if began >= self._patience.deadline:
             raise OutputUnavailable(f"not finished within {self._limits.total:g} s")
-        with _translated():
-            async with asyncio.timeout_at(min(began + self._limits.idle, self._deadline)):
-                chunk = await anext(self._chunks, b"")
+        try:
+            chunk = await anext(self._chunks, b"")
+        except _LIBRARY_ERRORS as error:
+            raise _outcome(error) from error
+        waited = self._patience.heard() - began
         self._received += len(chunk)
         if self.size_hint is None:
             self._place.grow(self._received)
-        if chunk and self._pace.too_slow(len(chunk), loop.time() - began):
+        if chunk and self._pace.too_slow(len(chunk), waited):
             raise OutputUnavailable(f"slower than {self._limits.floor:.0f} bytes per second")
         return chunk
 
@@ -198,7 +207,7 @@ class Pace:
 
 
 async def _follow(
-    client: httpx.AsyncClient, guard: Guard, url: str, limits: Limits, place: Place
+    client: GuardedClient, guard: Guard, url: str, limits: Limits, place: Place
 ) -> tuple[httpx.Response, float]:
     """The first answer that is not a redirect, and the deadline of all that comes of it."""
     deadline = asyncio.get_running_loop().time() + limits.total
@@ -218,13 +227,13 @@ async def _follow(
     return response, deadline
 
 
-async def _get(client: httpx.AsyncClient, url: str, limits: Limits, deadline: float) -> httpx.Response:
-    patience = httpx.Timeout(None, connect=limits.connect)
+async def _get(client: GuardedClient, url: str, limits: Limits, deadline: float) -> httpx.Response:
     latest = asyncio.get_running_loop().time() + limits.connect + limits.idle
-    with _translated():
+    try:
         async with asyncio.timeout_at(min(latest, deadline)):
-            request = client.build_request("GET", url, timeout=patience)
-            return await client.send(request, stream=True, follow_redirects=False, auth=None)
+            return await client.ask(url, connect=limits.connect)
+    except _LIBRARY_ERRORS as error:
+        raise _outcome(error) from error
 
 
 async def _redirect_target(response: httpx.Response, url: str) -> str:
@@ -269,19 +278,15 @@ def _refusals_as_outputs(*, redirected: bool) -> Iterator[None]:
         raise OutputRefused(word, text) from refused
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Every library error becomes an outcome, which only names it: a library's text may hold the URL."""
-    try:
-        yield
-    except _LIBRARY_ERRORS as error:
-        causes = list(_causes(error))
-        if any(isinstance(cause, TimeoutError) for cause in causes):
-            raise OutputUnavailable("the origin was silent for too long") from error
-        # A reset is told apart from a close in good order in aiohttp's text only.
-        if isinstance(error.__cause__, aiohttp.ClientPayloadError) and "ConnectionReset" not in str(error):
-            raise OutputBad("truncated", "the origin closed before the declared end") from error
-        raise OutputUnavailable(f"the connection failed ({type(causes[-1]).__name__})") from error
+def _outcome(error: Exception) -> OutputBad | OutputUnavailable:
+    """A library's error, as what became of the output; it is only named: its text may hold the URL."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return OutputUnavailable(_SILENT)
+    # A reset is told apart from a close in good order in aiohttp's text only.
+    if isinstance(error.__cause__, aiohttp.ClientPayloadError) and "ConnectionReset" not in str(error):
+        return OutputBad("truncated", "the origin closed before the declared end")
+    return OutputUnavailable(f"the connection failed ({type(causes[-1]).__name__})")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

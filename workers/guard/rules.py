@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ class Guard:
 
     def check_url(self, url: str) -> Target:
         """Raises GuardRefused; a name that passes still has to pass `check_answers` once it is resolved."""
+        return _checked(self, url)
+
+    def _target(self, url: str) -> Target:
         target = read_url(url)
         if target.address is not None:
             self.check_address(target.address)
@@ -60,6 +64,12 @@ class Guard:
     def _is_private(self, address: IPAddress) -> bool:
         scoped = isinstance(address, IPv6Address) and address.scope_id is not None
         return not scoped and any(address in network for network in self.private)
+
+
+@functools.lru_cache(256)
+def _checked(guard: Guard, url: str) -> Target:
+    """Remembered for a moment: whoever begins a download and whoever connects for it ask the same."""
+    return guard._target(url)  # noqa: SLF001  # its other half
 
 
 def _matches(pattern: str, target: Target) -> bool:
