@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.storage import tree
+from workers.storage import locks
 from workers.storage.directory import DirectoryStore
 from workers.storage.store import StorageError
-from workers.storage.tree import Temporary, Tree
+from workers.storage.temporary import Temporary
+from workers.storage.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -229,15 +230,15 @@ def test_tidying_beside_writers_and_checks_disturbs_none(store: DirectoryStore, 
 def test_a_temporary_name_lost_to_a_tidying_neighbour_is_replaced(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, first = tree._lock, [True]
+    lock, first = locks._lock, [True]
 
     def late(descriptor: int) -> bool:
         if first.pop():
             next((root / ".tmp").iterdir()).unlink()
-        monkeypatch.setattr(tree, "_lock", lock)
+        monkeypatch.setattr(locks, "_lock", lock)
         return lock(descriptor)
 
-    monkeypatch.setattr(tree, "_lock", late)
+    monkeypatch.setattr(locks, "_lock", late)
     temporary = Temporary(Tree(root))
     temporary.append([b"one"])
     assert temporary.keep("0.png") == "0.png"
@@ -269,6 +270,7 @@ def test_a_stream_ends_well_before_its_last_byte(store: DirectoryStore) -> None:
     async def story() -> int:
         await store.keep(KEY, stream(bytes(3_000_000)))
         async for chunk in store.chunks(KEY):
+            await store.aclose()
             return len(chunk)
         return 0
 

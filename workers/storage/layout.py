@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -54,6 +55,7 @@ def conflict_key(key: str, sha256: str) -> str:
     return f"{parent}{slash}{stem if dot else name}.{sha256[:8]}{dot}{extension if dot else ''}"
 
 
+@functools.lru_cache(1024)
 def checked(key: str) -> str:
     """The key itself; ValueError, a bug of the caller, for one that could leave the root."""
     for segment in key.split("/"):
