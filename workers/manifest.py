@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("work")
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _STORED = {Disposition.STORED, Disposition.RELEASED}
 _PRIVATE = {"gone", "bad"}
 _UNSETTLED = {"stage", "reason", "finished_at", "error", "outputs", "timeline", "deliveries"}
@@ -70,7 +71,7 @@ def _is_text(output: Output) -> bool:
 async def _content(
     shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], notes: Sequence[Note]
 ) -> dict[str, Any]:
-    so_far = await waited_out(lambda: shop.ledger.reading.prediction(record.ref), str(record.ref)) or {}
+    so_far = await waited_out(lambda: shop.ledger.reading.timeline(record), str(record.ref))
     now = clock.now()
     ours = [{"at": clock.rfc3339(now - note.ago), "step": note.step, "detail": note.detail} for note in notes]
     return {
@@ -80,7 +81,7 @@ async def _content(
             for output in outputs
         ],
         "payload": {},
-        "timeline": so_far.get("timeline", []) + ours,
+        "timeline": so_far + ours,
     }
 
 
@@ -109,4 +110,6 @@ def _without(payload: Any, covered: Sequence[int]) -> dict[str, Any]:
 
 
 def _encoded(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    """A line for each of its parts: indented throughout it would be written by the encoder that is no C."""
+    parts = (f"  {json.dumps(name)}: {_ENCODER.encode(value)}" for name, value in content.items())
+    return ("{\n" + ",\n".join(parts) + "\n}\n").encode()

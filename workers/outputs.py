@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -50,7 +50,7 @@ class Output:
 
     def stored(self) -> dict[str, Any]:
         """As the ledger keeps it."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
 
     @classmethod
     def load(cls, kept: dict[str, Any]) -> Output:
@@ -77,6 +77,9 @@ class Output:
 
     def lose(self, error: str) -> None:
         self.disposition, self.error = Disposition.LOST, error
+
+
+_FIELDS = tuple(Output.__dataclass_fields__)
 
 
 def file_url(value: object) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service import failpoints, login, logs, wavespeed
+from service import failpoints, garbage, login, logs, wavespeed
 from service.ending import end
 from service.errors import ConfigError
 from service.intake import Intake
@@ -65,6 +65,7 @@ async def _work(settings: Settings) -> None:
         beats = asyncio.create_task(shop.ledger.roles.keep_beating("work", shop.name))
         stopper = asyncio.create_task(_when(stopping, loop.stop))
         declaring = asyncio.create_task(_declare_policy(shop))
+        garbage.settle()
         _ready("work")
         try:
             with watching(patience(settings.lease)):

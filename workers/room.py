@@ -30,6 +30,8 @@ COME_BACK = 5.0
 """Seconds for which a prediction is put off; when there are many, the ledger makes them more."""
 COME_BACK_LARGE = 15.0
 """The same for a file that is too large for what room there is: to learn that costs a request each time."""
+PLENTY = 4 << 30
+"""Bytes that nobody writes from one look to the next: with so much beyond what is to come one is enough."""
 _ENOUGH = 1.25
 """Times what is kept, until a disk is no longer short: just at the mark it would be said again and again."""
 _FIX = "free some of it, or lower CATCHLIGHT_DISK_FREE; nothing is fetched until then, all else goes on"
@@ -56,6 +58,7 @@ class Room:
         self._vault = vault
         self._keep_free = keep_free
         self._lacks: dict[bool, str] = {}
+        self._seen: dict[bool, Disk | None] = {}
         self._coming: set[Coming] = set()
 
     @property
@@ -80,16 +83,18 @@ class Room:
 
     async def look(self) -> None:
         for held in (False, True) if self._vault.separate else (False,):
-            disk = await self._disk(held=held)
+            disk = self._seen[held] = await self._disk(held=held)
             times = _ENOUGH if self._lacks.get(held) else 1
             self._judged(lacking(disk, self._keep_free, times=times) if disk else "", held=held)
 
     @asynccontextmanager
     async def claimed(self, download: Coming, *, held: bool) -> AsyncIterator[None]:
         """Room for what is to come of it, beside all that is to come of others. Raises NoRoom."""
-        # Looked at anew: what has come since the last look may be more than what is kept free.
-        disk = await self._disk(held=held)
         more = download.left + sum(other.left for other in self._coming)
+        disk = self._seen.get(held and self._vault.separate)
+        if disk is None or lacking(disk, self._keep_free, more=more + PLENTY):
+            # Looked at anew: what has come since the last look may be more than what is kept free.
+            disk = await self._disk(held=held)
         if disk and (why := lacking(disk, self._keep_free, more=more)):
             raise NoRoom(f"no room: {why}", self._wait(disk, download.left, why, held=held))
         self._coming.add(download)

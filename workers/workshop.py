@@ -16,7 +16,7 @@ from service.ledger import Ledger
 from workers.fetch import Limits
 from workers.flight import Flight
 from workers.gate import Gate
-from workers.guard import Guard, guarded_client
+from workers.guard import Guard, GuardedClient, guarded_client
 from workers.leases import Leases
 from workers.room import Room
 from workers.storage import open_vault
@@ -49,7 +49,7 @@ class Workshop:
     limits: Limits
     flight: Flight
     fetch_guard: Guard
-    fetch_client: httpx.AsyncClient
+    fetch_client: GuardedClient
     hook_client: httpx.AsyncClient
     hooks: dict[str, Hook]
     gates: dict[str, Gate]
@@ -64,7 +64,10 @@ def instance_name() -> str:
 async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
     """The workshop in the running loop; renews the leases of its jobs until it closes."""
     ledger = Ledger(
-        settings.require_redis_url(), settings.retention, connections=settings.concurrency // 2 + 8
+        settings.require_redis_url(),
+        settings.retention,
+        connections=settings.concurrency // 2 + 8,
+        together=True,
     )
     leases = Leases(ledger, settings.lease)
     vault = open_vault(
