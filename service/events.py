@@ -116,7 +116,10 @@ def _body(kind: Kind, prediction: Mapping[str, Any], outputs: Sequence[Mapping[s
 
 def _encoded(kind: Kind, data: Mapping[str, Any], at: float) -> str:
     said = {"type": kind, "timestamp": clock.rfc3339(at), "data": data}
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(said)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 _CARRIED = (
