@@ -33,7 +33,7 @@ HELD = "held"
 LIVING_FOR_EVER = frozenset(
     (
         *("index", "expiry", "review", "due:work", "due:poll", "intents:open", "tally", "sequence", "clock"),
-        "policies",
+        *("policies", "settled", "roles"),
         *("deliveries", "deliveries:waiting", "deliveries:active"),
     )
 )

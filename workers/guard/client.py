@@ -82,7 +82,7 @@ class GuardedClient(httpx.AsyncClient):
         """
         timeout = httpx.Timeout(None, connect=connect).as_dict()
         return await self._guarded.handle_async_request(
-            httpx.Request("GET", url, headers=_HEADERS, extensions={"timeout": timeout})
+            httpx.Request("GET", url, headers=self.headers, extensions={"timeout": timeout})
         )
 
 
