@@ -168,7 +168,8 @@ def test_several_receivers_share_a_port_and_one_that_dies_comes_again(cli: Comma
 def test_several_workers_beat_and_drain(cli: CommandLine, redis_url: str) -> None:
     with running(cli, "work", "--processes", "2", grace="1s") as role:
         role.until_ready("work", times=2)
-        assert len(in_ledger(redis_url, lambda ledger: ledger.roles.alive())) == 2
+        # Ready means ready to work; the first beat is on its way.
+        role.until(lambda: len(in_ledger(redis_url, lambda ledger: ledger.roles.alive())) == 2)
         assert role.end(signal.SIGINT) == 0
     assert in_ledger(redis_url, lambda ledger: ledger.roles.alive()) == []
 
