@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+import threading
 from typing import Any, Literal
 
 import structlog
@@ -61,7 +62,7 @@ def configure(level: str, format_: Literal["auto", "console", "json"]) -> None:
 
 
 class _Line:
-    """Where structlog's lines end: whole, one write for each."""
+    """Where structlog's lines end: whole, whoever else writes."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name
@@ -88,13 +89,15 @@ class _Line:
 
 
 _said: list[str] = []
+_flushing = threading.Lock()
 
 
 def _flush() -> None:
-    # Threads may add to it meanwhile.
-    if lines := _said.copy():
-        del _said[: len(lines)]
-        sys.stderr.write("\n".join([*lines, ""]))
+    # Threads have warnings too, and may add to it meanwhile.
+    with _flushing:
+        if lines := _said.copy():
+            del _said[: len(lines)]
+            sys.stderr.write("\n".join([*lines, ""]))
 
 
 atexit.register(_flush)
