@@ -103,6 +103,18 @@ async def test_a_retry_waits_for_its_instant_whatever_rings_meanwhile(ledger: Le
     assert (await take(ledger, id_)).attempts == 1
 
 
+async def test_one_in_somebodys_hands_is_not_rung_while_nothing_is_reclaimed(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Just after an outage or a step of the clock nobody's time has run out; a hook would hear it twice."""
+    id_ = await told(ledger)
+    await take(ledger, id_)
+    clock.advance(ATTEMPT + 1)
+    assert (await ledger.sweeping.sweep(10, reclaim=False)).redelivered == 0
+    clock.advance(1)
+    assert (await ledger.sweeping.sweep(10, reclaim=True)).redelivered == 1
+
+
 async def test_every_attempt_sends_the_same_bytes_under_the_same_id(ledger: Ledger, clock: Clock) -> None:
     await accept(ledger, callback(completed(payload={}), source="main"))
     odd = output(error='"\\ 🙂\x00\u2028', uri=None)

@@ -58,8 +58,19 @@ local function look_at_delivery(id)
   end
 end
 
+-- Taken for an attempt: as with leases, nobody's time has run out just after an outage or a step of the clock. To ring it
+-- now would tell a hook twice.
+local function look_at_active(id)
+  local held = redis.call('HMGET', K.DELIVERY .. id, 'state', 'pushed')
+  if held[1] == 'pending' and not held[2] and not reclaim then
+    redis.call('ZADD', K.DELIVERIES_ACTIVE, instant(NOW + 1), id)
+  else
+    look_at_delivery(id)
+  end
+end
+
 local by = stepped()
 each_due(K.DUE_WORK, limit, look)
 each_due(K.DELIVERIES_WAITING, limit, look_at_delivery)
-each_due(K.DELIVERIES_ACTIVE, limit, look_at_delivery)
+each_due(K.DELIVERIES_ACTIVE, limit, look_at_active)
 return {rung, crashed, redelivered, instant(by)}
