@@ -56,7 +56,8 @@ HEADS: dict[str, Script] = {
     "a trickle": drip(b"a", 0.1, 1_000, OK + b"\r\n"),
     "a trickle of head": drip(b"a", 0.1, 1_000, OK),
 }
-"""All of them are `unavailable`: what came is not even an answer, or it came too slowly."""
+"""All of them are `unavailable`: what came is not even an answer, or it came too slowly. (With trailers, also
+`truncated`.)"""
 BODIES: dict[str, tuple[Script, str]] = {
     "endless": (flood(b"a" * 65_536, OK + b"\r\n"), "too_large"),
     "endless in chunks": (flood(b"10000\r\n" + bytes(65_536) + b"\r\n", CHUNKED), "too_large"),
@@ -96,7 +97,9 @@ def test_what_is_no_answer_is_given_up_soon(cdn: Origin, child: Downloader, name
         cdn.url(path(name)),
         connect=CONNECT, idle=IDLE, total=TOTAL, max_bytes=CAP, floor=100, floor_window=1,
     )  # fmt: skip
-    assert cost.word == "OutputUnavailable"
+    # What follows a body is found wrong before the body was read, or while it is.
+    words = {"OutputUnavailable", "truncated"} if "trailer" in name else {"OutputUnavailable"}
+    assert cost.word in words
     assert cost.seconds < TOTAL + MARGIN
     assert cost.rise < MOST
 
