@@ -6,12 +6,11 @@ Thin: URIs, hashes and dispositions, no bytes.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from service import clock
+from service import clock, plain_json
 from service.hooks import matches
 from service.prediction import Disposition, Stage
 from service.signing import event_id
@@ -116,10 +115,7 @@ def _body(kind: Kind, prediction: Mapping[str, Any], outputs: Sequence[Mapping[s
 
 def _encoded(kind: Kind, data: Mapping[str, Any], at: float) -> str:
     said = {"type": kind, "timestamp": clock.rfc3339(at), "data": data}
-    return _ENCODER.encode(said)
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+    return plain_json.encoded(said)
 
 
 _CARRIED = (

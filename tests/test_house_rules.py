@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     Rule = Callable[[Source], Iterator[tuple[int, str]]]
 
 LAYERS = (
-    "errors clock durations prediction refusals review moderation hooks signing keys events settings",
+    (
+        "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
+        "settings"
+    ),
     "wavespeed ledger queues logs metrics embedded failpoints ending login garbage",
     "intake operator reviewing",
     "web cli simulator",

@@ -163,14 +163,16 @@ class Download:
     async def _next(self) -> bytes:
         """The next chunk, b"" at the end. Only time spent waiting for the origin counts against its pace."""
         began = self._patience.wait()
-        # Bytes that are already here are handed out without waiting, and so without a look at the clock.
-        if began >= self._patience.deadline:
-            raise OutputUnavailable(f"not finished within {self._limits.total:g} s")
         try:
+            # Bytes that are already here are handed out without waiting, and so without a look at the clock.
+            if began >= self._patience.deadline:
+                raise OutputUnavailable(f"not finished within {self._limits.total:g} s")
             chunk = await anext(self._chunks, b"")
         except _LIBRARY_ERRORS as error:
             raise _outcome(error) from error
-        waited = self._patience.heard() - began
+        finally:
+            # Also of a failure: while it is cleaned up after, nobody is waited for.
+            waited = self._patience.heard() - began
         self._received += len(chunk)
         if self.size_hint is None:
             self._place.grow(self._received)

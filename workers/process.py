@@ -185,9 +185,6 @@ async def _round(
     notes.append(
         Note(Step.JUDGED, ", ".join(f"{one.index} {one.nsfw}" for one in outputs)[:300] or "no outputs")
     )
-    if len(outputs) == 1:
-        # As nearly all have: a task of its own for it would be the dearest part of this round.
-        return list(filter(None, [await one(outputs[0])]))
     # All come to their end, also at a stop or an error: none may go on writing behind a commit.
     results = await asyncio.gather(*map(one, outputs), return_exceptions=True)
     # A bug comes first: it would hide behind a disk that stays full.

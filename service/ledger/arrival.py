@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from service import clock
+from service import clock, plain_json
 from service.prediction import Nsfw, Ref, Step, Verdict, Via
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from service.prediction import Report
 
-DAY = 86_400
+_DAY = 86_400
 _LETTERS = {Nsfw.CLEAN: "c", Nsfw.UNKNOWN: "u", Nsfw.FLAGGED: "f"}
 _CLASSES = {letter: nsfw for nsfw, letter in _LETTERS.items()}
 
@@ -71,8 +70,8 @@ class Arrival:
             "" if created is None else f"{created:.3f}",
             pack(said.nsfw) if said and said.verdict is Verdict.COMPLETED else "",
             self.via,
-            (said.text or _json(said.payload)) if said and closed else "",
-            _json(self.metadata) if self.metadata else "",
+            (said.text or plain_json.encoded(said.payload)) if said and closed else "",
+            plain_json.encoded(self.metadata) if self.metadata else "",
             day,
             said.error if said else "",
             _digest(said.outputs) if said else "",
@@ -87,24 +86,16 @@ def _day(created: float | None, now: float) -> tuple[float | None, str]:
     """With the instant that it is the day of, should that be one that can be shown."""
     if created is not None:
         try:
-            return created, _date(created // DAY)
+            return created, _date(created // _DAY)
         except (ValueError, OverflowError):
             pass
-    return None, _date(now // DAY)
+    return None, _date(now // _DAY)
 
 
 @functools.lru_cache(64)
 def _date(days: float) -> str:
-    return clock.rfc3339(days * DAY)[:10]
-
-
-ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-"""Made once: `json.dumps` would make one for every arrival."""
-
-
-def _json(value: object) -> str:
-    return ENCODER.encode(value)
+    return clock.rfc3339(days * _DAY)[:10]
 
 
 def _digest(outputs: Sequence[Any]) -> str:
-    return hashlib.sha256(_json(outputs).encode()).hexdigest()[:16]
+    return hashlib.sha256(plain_json.encoded(outputs).encode()).hexdigest()[:16]

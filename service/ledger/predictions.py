@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from service import plain_json
 from service.errors import LedgerDown
 from service.ledger import compact
-from service.ledger.arrival import ENCODER
 from service.ledger.compacting import restore
 from service.ledger.connection import full
 from service.ledger.records import PredictionRecord, known, pairs
@@ -77,9 +77,9 @@ class Commit:
         if self.manifest:
             fields["manifest"] = "1"
         if self.outputs is not None:
-            fields["outputs"] = ENCODER.encode(self.outputs)
+            fields["outputs"] = plain_json.encoded(self.outputs)
             held = any(output["disposition"] == Disposition.HELD for output in self.outputs)
-        return ENCODER.encode(
+        return plain_json.encoded(
             {
                 "fields": fields,
                 "notes": [[note.step, note.detail, note.ago] for note in self.notes],

@@ -47,7 +47,7 @@ class Sweeping:
         return Swept(rung, crashed, redelivered, float(stepped))
 
     async def due_polls(self, limit: int, first: float, growth: float, longest: float) -> list[DuePoll]:
-        """Awaited predictions to ask for now; their next poll is set already, in seconds of growing waits."""
+        """Awaited predictions that are due; their next poll is set already, in seconds of growing waits."""
         reply = await self._scripts.run("poll", limit, first, growth, longest)
         return [
             DuePoll(Ref.parse(ref), float(known_at))

@@ -33,6 +33,8 @@ class Together:
         self._redis = redis
         self._calls: deque[_Call] = deque()
         self._under_way: list[_Call] = []
+        self._asking: asyncio.Task[list[Any]] | None = None
+        """Held, because the loop itself holds no task."""
 
     async def run(self, script: AsyncScript, arguments: Sequence[str | float | bytes]) -> Any:
         """The script's answer, or what the client raises instead."""
@@ -45,7 +47,8 @@ class Together:
     def _go(self) -> None:
         # The first stands for all that join until the loop comes to it.
         self._under_way.append(self._calls.popleft())
-        asyncio.create_task(self._ask()).add_done_callback(self._settle)
+        self._asking = asyncio.create_task(self._ask())
+        self._asking.add_done_callback(self._settle)
 
     async def _ask(self) -> list[Any]:
         while self._calls and len(self._under_way) < MOST:

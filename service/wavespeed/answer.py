@@ -25,7 +25,7 @@ class Kind(StrEnum):
     OK = "ok"
     REFUSED = "refused"
     BUSY = "busy"
-    """429: refused for now, and surely not carried out."""
+    """429: refused this time, and surely not carried out."""
     BROKEN = "broken"
     """Whether the request was carried out is anyone's guess."""
 

@@ -69,7 +69,7 @@ def claimed_id(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes, shape: re.Pattern[bytes]) -> bytes:
-    values = [value for key, value in headers if key == name or key.lower() == name]
+    values = [value for key, value in headers if key.lower() == name]
     if len(values) != 1:
         raise errors.Unverified(f"{name.decode()} is {'repeated' if values else 'missing'}")
     if len(values[0]) > _MAX_SIGNATURE_HEADER or not shape.fullmatch(values[0]):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import failpoints, garbage, logs
 from service.errors import ConfigError
@@ -23,7 +23,7 @@ from service.web.joined import Joined
 from service.web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from starlette.types import ASGIApp
 
@@ -113,11 +113,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if upgrading:
             self.cycle.keep_alive = False
-        self.scope[BODY_IS_HERE] = self._body_is_here(self.cycle)  # type: ignore[literal-required]  # ours
-
-    @staticmethod
-    def _body_is_here(cycle: RequestResponseCycle) -> Callable[[], bool]:
-        return lambda: not cycle.more_body
+        cycle = self.cycle
+        self.scope[BODY_IS_HERE] = lambda: not cycle.more_body  # type: ignore[literal-required]  # ours
 
     def _unsupported_upgrade_warning(self) -> None:
         """To be offered more than HTTP/1.1 is no cause for a warning, nor uvicorn's advice any for us."""

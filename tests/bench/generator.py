@@ -1,6 +1,6 @@
 """The load generator: a process that sends callbacks over so many connections and says what came back.
 
-python -m tests.bench.generator --port 8080 --count 20000 --connections 64 --prefix a
+`python -m tests.bench.generator --port 8080 --count 20000 --connections 64 --prefix a`
 
 Bare sockets and epoll: it has to be several times as fast as what it measures.
 """

@@ -1,6 +1,6 @@
 """The hook that is told: a process of its own that notes when it heard of each prediction, and answers 204.
 
-    python -m tests.bench.hook --port 9001 --notes FILE
+`python -m tests.bench.hook --port 9001 --notes FILE`
 
 A line per event: the prediction's id, the instant on the clock that all processes share, and 1 when every
 file that the event names stood where it says.
@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from tests.bench.kept_alive import KeptAlive
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -23,30 +24,21 @@ if TYPE_CHECKING:
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-class Told(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive and without pipelining."""
-
+class Told(KeptAlive):
     def __init__(self, notes: TextIO) -> None:
         self._notes = notes
-        self._heard = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("not a stream")
-        self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        self._heard += data
-        head, found, body = self._heard.partition(b"\r\n\r\n")
+        self.heard += data
+        head, found, body = self.heard.partition(b"\r\n\r\n")
         if not found or len(body) < _length(head):
             return
         at = time.time()
-        self._heard = b""
+        self.heard = b""
         event = json.loads(body)["data"]
         stored = all(_stands(output["uri"]) for output in event["outputs"])
         self._notes.write(f"{event['id']} {at:.6f} {stored:d}\n")
-        self._transport.write(ANSWER)
+        self.transport.write(ANSWER)
 
 
 def _length(head: bytes) -> int:

@@ -1,6 +1,6 @@
 """The limit of a worker: a bare asyncio loop with the same client, the same writes and the same fsyncs.
 
-python -m tests.bench.limit FOLDER CONCURRENCY < bodies
+`python -m tests.bench.limit FOLDER CONCURRENCY < bodies`
 
 No queue, no ledger, no guard, no leases: an output and a manifest for every callback's body on stdin.
 """

@@ -1,6 +1,6 @@
 """The concurrent worker with jobs that do nothing: what taking, starting and finishing cost.
 
-python -m tests.bench.noop REDIS_URL
+`python -m tests.bench.noop REDIS_URL`
 """
 
 from __future__ import annotations

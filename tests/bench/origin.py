@@ -1,6 +1,6 @@
 """The origin of outputs: a process of its own, so many bytes so many milliseconds after they are asked for.
 
-python -m tests.bench.origin --port 9000 --bytes 1000000 --delay 0.05
+`python -m tests.bench.origin --port 9000 --bytes 1000000 --delay 0.05`
 """
 
 from __future__ import annotations
@@ -8,36 +8,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import socket
 
+from tests.bench.kept_alive import KeptAlive
 from workers.sniff import HEAD
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x04\x00\x00\x00\x04\x00\x08\x02\x00\x00\x00"
 
 
-class Asked(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive and without pipelining: all that a client in good order needs."""
-
+class Asked(KeptAlive):
     def __init__(self, answer: bytes, delay: float) -> None:
         self._answer = answer
         self._delay = delay
-        self._heard = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("not a stream")
-        self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        self._heard += data
-        if self._heard.endswith(b"\r\n\r\n"):
-            self._heard = b""
+        self.heard += data
+        if self.heard.endswith(b"\r\n\r\n"):
+            self.heard = b""
             asyncio.get_running_loop().call_later(self._delay, self._give)
 
     def _give(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(self._answer)
+        if not self.transport.is_closing():
+            self.transport.write(self._answer)
 
 
 def answer(size: int) -> bytes:

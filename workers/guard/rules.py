@@ -27,18 +27,8 @@ class Guard:
         """Raises GuardRefused; a name that passes still has to pass `check_answers` once it is resolved."""
         return _checked(self, url)
 
-    def _target(self, url: str) -> Target:
-        target = read_url(url)
-        if target.address is not None:
-            self.check_address(target.address)
-        if not self._listed(target):
-            raise GuardRefused("refused_host", f"host {target.host} is not in CATCHLIGHT_FETCH_HOSTS")
-        if not target.usual_port and not self._may_be_private(target.address):
-            raise _refused_port(target.host, target.port)
-        return target
-
     def check_address(self, address: IPAddress) -> None:
-        if self._is_private(address):
+        if self.is_private(address):
             return
         if what := not_public(address):
             raise GuardRefused(
@@ -50,18 +40,10 @@ class Guard:
         """One bad answer refuses all: the next lookup of the same name could give just that one."""
         for address in addresses:
             self.check_address(address)
-        if port not in DEFAULT_PORTS.values() and not all(map(self._is_private, addresses)):
+        if port not in DEFAULT_PORTS.values() and not all(map(self.is_private, addresses)):
             raise _refused_port(host, port)
 
-    def _listed(self, target: Target) -> bool:
-        if self.hosts is None:
-            return True
-        return any(_matches(pattern.strip().lower(), target) for pattern in self.hosts)
-
-    def _may_be_private(self, address: IPAddress | None) -> bool:
-        return bool(self.private) if address is None else self._is_private(address)
-
-    def _is_private(self, address: IPAddress) -> bool:
+    def is_private(self, address: IPAddress) -> bool:
         scoped = isinstance(address, IPv6Address) and address.scope_id is not None
         return not scoped and any(address in network for network in self.private)
 
@@ -69,7 +51,20 @@ class Guard:
 @functools.lru_cache(256)
 def _checked(guard: Guard, url: str) -> Target:
     """Remembered for a moment: whoever begins a download and whoever connects for it ask the same."""
-    return guard._target(url)  # noqa: SLF001  # its other half
+    target = read_url(url)
+    if target.address is not None:
+        guard.check_address(target.address)
+    if guard.hosts is not None and not _listed(guard.hosts, target):
+        raise GuardRefused("refused_host", f"host {target.host} is not in CATCHLIGHT_FETCH_HOSTS")
+    # A name's addresses are not known yet.
+    private = bool(guard.private) if target.address is None else guard.is_private(target.address)
+    if not target.usual_port and not private:
+        raise _refused_port(target.host, target.port)
+    return target
+
+
+def _listed(hosts: Sequence[str], target: Target) -> bool:
+    return any(_matches(pattern.strip().lower(), target) for pattern in hosts)
 
 
 def _matches(pattern: str, target: Target) -> bool:

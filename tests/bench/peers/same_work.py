@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import os
+import sys
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -131,3 +132,26 @@ def fetch_in_thread(body: str) -> None:
         raise RuntimeError(f"the origin answered {answer.status}")
     keep(id_, answer.stream(65_536, decode_content=False))
     answer.release_conn()
+
+
+def first_time(connection: Any, id_: str) -> bool:
+    """With a plain Redis client: the deduplication of those that have none of their own."""
+    return bool(connection.set(f"seen:{id_}", 1, nx=True, ex=SEEN_FOR))
+
+
+def play(put: Callable[[str, str], object], work: Callable[[str], object]) -> None:
+    """The roles of a library that blocks: `put` enqueues, in a thread; `work` gets the role's name."""
+
+    async def enqueue(id_: str, body: str) -> None:
+        from starlette.concurrency import run_in_threadpool
+
+        await run_in_threadpool(put, id_, body)
+
+    role, *rest = sys.argv[1:]
+    if role == "serve":
+        serve(receiver(enqueue), int(rest[0]))
+    elif role == "fill":
+        for line in sys.stdin:
+            put(url_in(line)[0], line)
+    else:
+        work(role)

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import redis
 import same_work
 from celery import Celery
@@ -23,26 +21,20 @@ def fetch(body: str) -> None:
 
 
 def put(id_: str, body: str) -> None:
-    if connection.set(f"seen:{id_}", 1, nx=True, ex=same_work.SEEN_FOR):
+    if same_work.first_time(connection, id_):
         fetch.delay(body)
 
 
-async def enqueue(id_: str, body: str) -> None:
-    from starlette.concurrency import run_in_threadpool
-
-    await run_in_threadpool(put, id_, body)
-
-
-def main(role: str, *rest: str) -> None:
-    if role == "serve":
-        same_work.serve(same_work.receiver(enqueue), int(rest[0]))
-    elif role == "fill":
-        for line in sys.stdin:
-            put(same_work.url_in(line)[0], line)
-    else:
-        alone = ["--without-gossip", "--without-mingle"]
-        app.worker_main(["worker", "--pool=threads", "--concurrency=100", "--loglevel=WARNING", *alone])
+def work(_: str) -> None:
+    options = [
+        "--pool=threads",
+        "--concurrency=100",
+        "--loglevel=WARNING",
+        "--without-gossip",
+        "--without-mingle",
+    ]
+    app.worker_main(["worker", *options])
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    same_work.play(put, work)

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import redis
 import same_work
 from rq import Queue, SimpleWorker, Worker
@@ -21,26 +19,14 @@ def fetch(body: str) -> None:
 
 
 def put(id_: str, body: str) -> None:
-    if connection.set(f"seen:{id_}", 1, nx=True, ex=same_work.SEEN_FOR):
+    if same_work.first_time(connection, id_):
         queue.enqueue("with_rq.fetch", body, job_id=id_, result_ttl=0)
 
 
-async def enqueue(id_: str, body: str) -> None:
-    from starlette.concurrency import run_in_threadpool
-
-    await run_in_threadpool(put, id_, body)
-
-
-def main(role: str, *rest: str) -> None:
-    if role == "serve":
-        same_work.serve(same_work.receiver(enqueue), int(rest[0]))
-    elif role == "fill":
-        for line in sys.stdin:
-            put(same_work.url_in(line)[0], line)
-    else:
-        kind = {"work": Worker, "work-simple": SimpleWorker}[role]
-        kind([queue], connection=connection).work(logging_level="WARNING")
+def work(role: str) -> None:
+    kind = {"work": Worker, "work-simple": SimpleWorker}[role]
+    kind([queue], connection=connection).work(logging_level="WARNING")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    same_work.play(put, work)
