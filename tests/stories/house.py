@@ -217,7 +217,9 @@ class House:
             told = all(delivery["state"] != "pending" for delivery in found.get("deliveries", []))
             return found if found.get("stage") in TERMINAL and told else {}
 
-        return wait_until(over, timeout, f"{id_} ends; it is {self.show(id_)}")
+        wait_until(over, timeout, f"{id_} ends; it is {self.show(id_)}")
+        # Once more: the last delivery may have ended after its lines were read, and before its state was.
+        return self.show(id_)
 
     def truth(self, id_: str) -> dict[str, Any]:
         return next(one for one in self.world.simulator.truth()["predictions"] if one["id"] == id_)
