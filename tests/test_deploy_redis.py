@@ -54,6 +54,7 @@ redis.call('SHUTDOWN') | redis.call('SELECT', '1') | redis.call('PUBLISH', 'rq:p
 METHODS = {
     "config_get": "config|get",
     "delete": "del",
+    "execute_command": "evalsha",  # with an option that the method of that name does not take
     "register_script": "evalsha",
     "script_load": "script|load",
 }

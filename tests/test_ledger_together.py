@@ -63,12 +63,15 @@ class Watched(Together):
             return await super().run(script, arguments)
 
 
+BROKEN = "return {'\\255\\254', 'x'}"
+
+
 @pytest.fixture
 async def together(redis_url: str) -> AsyncIterator[Watched]:
     """On a server that knows the scripts already."""
     redis = connect(redis_url)
     watched = Watched(redis)
-    await watched.loaded(SAY, COUNT, FAIL)
+    await watched.loaded(SAY, COUNT, FAIL, BROKEN)
     yield watched
     await redis.aclose()
 
@@ -177,3 +180,21 @@ async def test_a_redis_that_came_back_empty_answers_again(tmp_path: Path) -> Non
         server.start()
         assert await asyncio.gather(*(together.say(n) for n in range(5))) == [str(n) for n in range(5)]
         await redis.aclose()
+
+
+async def test_an_argument_that_cannot_be_written_is_its_own_callers_trouble(together: Watched) -> None:
+    """A hostile job may name half of a character; beside it a delivery that was made is written down."""
+    one, bad, other = together.say("one"), together.say("\ud800"), together.say("other")
+    answers = await asyncio.gather(one, bad, other, return_exceptions=True)
+    assert (answers[0], answers[2]) == ("one", "other")
+    assert isinstance(answers[1], UnicodeEncodeError)
+    assert sum(together.pipelines) == 2
+
+
+async def test_an_answer_that_cannot_be_read_is_its_own_callers_trouble(together: Watched) -> None:
+    """A corrupt record may hold anything."""
+    bad = asyncio.create_task(together.run(together.script(BROKEN), []))
+    answers = await asyncio.gather(together.say("one"), bad, together.say("other"), return_exceptions=True)
+    assert (answers[0], answers[2]) == ("one", "other")
+    assert isinstance(answers[1], UnicodeDecodeError)
+    assert await together.say("later") == "later"

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ MOST = 64
 
 class _Call(NamedTuple):
     script: AsyncScript
-    arguments: Sequence[str | float | bytes]
+    arguments: Sequence[bytes]
     answer: asyncio.Future[Any]
+
+
+_AS_BYTES: dict[str, Any] = {NEVER_DECODE: True}
+"""Answers are decoded one by one: a text that is none would take the answers of all from them."""
 
 
 class Together:
@@ -38,8 +43,10 @@ class Together:
 
     async def run(self, script: AsyncScript, arguments: Sequence[str | float | bytes]) -> Any:
         """The script's answer, or what the client raises instead."""
+        # Encoded before it joins: half of a stranger's character is its own caller's trouble.
+        encoded = [one if isinstance(one, bytes) else str(one).encode() for one in arguments]
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._calls.append(_Call(script, arguments, answer))
+        self._calls.append(_Call(script, encoded, answer))
         if not self._under_way:
             self._go()
         return await answer
@@ -67,7 +74,7 @@ class Together:
     async def _pipelined(self, calls: Sequence[_Call]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for call in calls:
-                pipe.evalsha(call.script.sha, 0, *call.arguments)
+                pipe.execute_command("EVALSHA", call.script.sha, 0, *call.arguments, **_AS_BYTES)
             return await pipe.execute(raise_on_error=False)
 
     def _settle(self, asked: asyncio.Task[list[Any]]) -> None:
@@ -82,6 +89,20 @@ class Together:
             elif isinstance(answer, BaseException):
                 call.answer.set_exception(answer)
             else:
-                call.answer.set_result(answer)
+                _give(call.answer, answer)
         if self._calls:
             self._go()
+
+
+def _give(waiting: asyncio.Future[Any], answer: Any) -> None:
+    try:
+        waiting.set_result(_decoded(answer))
+    except UnicodeDecodeError as error:
+        waiting.set_exception(error)
+
+
+def _decoded(answer: Any) -> Any:
+    """Raises UnicodeDecodeError."""
+    if isinstance(answer, bytes):
+        return answer.decode()
+    return [_decoded(one) for one in answer] if isinstance(answer, list) else answer
