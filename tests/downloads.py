@@ -10,7 +10,7 @@ from service.errors import CatchlightError
 from tests import origin
 from workers.fetch import Limits, open_download
 from workers.flight import Flight
-from workers.guard import Guard, guarded_client
+from workers.guard import Guard, GuardedSession
 
 if TYPE_CHECKING:
     from tests.origin import Script
@@ -24,8 +24,8 @@ FLIGHT = Flight(most=1 << 40, per_host=1000)
 async def download(url: str, limits: Limits = LIMITS, guard: Guard = GUARD) -> bytes:
     """The whole body."""
     async with (
-        guarded_client(guard, connections=4) as client,
-        open_download(client, guard, url, limits, FLIGHT) as found,
+        GuardedSession(guard, connections=4) as session,
+        open_download(session, url, limits, FLIGHT) as found,
     ):
         return b"".join([part async for part in found])
 

@@ -20,7 +20,7 @@ from workers.fetch import (
     Pace,
     open_download,
 )
-from workers.guard import guarded_client
+from workers.guard import GuardedSession
 from workers.sniff import HEAD, UNKNOWN, Kind
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ def test_the_head_and_the_type_are_known_before_the_rest_is_read() -> None:
     async def story() -> None:
         async with (
             origin.running({"/x": answer(PNG), "/y": answer(b"\x00?")}) as server,
-            guarded_client(GUARD, connections=4) as client,
+            GuardedSession(GUARD, connections=4) as session,
         ):
-            async with open_download(client, GUARD, server.url("/x"), LIMITS, FLIGHT) as found:
+            async with open_download(session, server.url("/x"), LIMITS, FLIGHT) as found:
                 assert found.head == PNG[:HEAD]
                 assert (found.type.extension, found.size_hint) == ("png", len(PNG))
-            async with open_download(client, GUARD, server.url("/y"), LIMITS, FLIGHT) as found:
+            async with open_download(session, server.url("/y"), LIMITS, FLIGHT) as found:
                 assert (found.head, found.type) == (b"\x00?", UNKNOWN)
 
     asyncio.run(story())
@@ -223,8 +223,8 @@ def test_a_slow_reader_is_not_held_against_the_origin() -> None:
         limits = replace(LIMITS, idle=0.1, floor=1_000_000, floor_window=0.05)
         async with (
             origin.running({"/x": answer(PNG)}) as server,
-            guarded_client(GUARD, connections=1) as client,
-            open_download(client, GUARD, server.url("/x"), limits, FLIGHT) as found,
+            GuardedSession(GUARD, connections=1) as session,
+            open_download(session, server.url("/x"), limits, FLIGHT) as found,
         ):
             got = b""
             async for part in found:
@@ -256,12 +256,12 @@ def test_the_connection_of_a_download_that_was_given_up_is_closed() -> None:
     async def story() -> bytes:
         async with (
             origin.running({"/x": drip(TEXT, 0, 1_000_000), "/y": answer(PNG)}) as server,
-            guarded_client(GUARD, connections=1) as client,
+            GuardedSession(GUARD, connections=1) as session,
         ):
             for _ in range(3):
-                async with open_download(client, GUARD, server.url("/x"), LIMITS, FLIGHT):
+                async with open_download(session, server.url("/x"), LIMITS, FLIGHT):
                     pass
-            async with open_download(client, GUARD, server.url("/y"), LIMITS, FLIGHT) as found:
+            async with open_download(session, server.url("/y"), LIMITS, FLIGHT) as found:
                 return b"".join([part async for part in found])
 
     assert asyncio.run(story()) == PNG
@@ -271,8 +271,8 @@ def test_an_error_of_the_reader_passes_through_untouched() -> None:
     async def story() -> None:
         async with (
             origin.running({"/x": answer(PNG)}) as server,
-            guarded_client(GUARD, connections=1) as client,
-            open_download(client, GUARD, server.url("/x"), LIMITS, FLIGHT),
+            GuardedSession(GUARD, connections=1) as session,
+            open_download(session, server.url("/x"), LIMITS, FLIGHT),
         ):
             raise OSError("no space left")
 

@@ -17,7 +17,7 @@ from tests.workplace import dispositions, shop_of, until, workplace
 from workers import process
 from workers.fetch import open_download
 from workers.flight import Flight
-from workers.guard import Guard, guarded_client
+from workers.guard import Guard, GuardedSession
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +56,8 @@ async def fetched(
 ) -> int:
     """The number of bytes that came."""
     async with (
-        guarded_client(guard, connections=1) as client,
-        open_download(client, guard, url, replace(LIMITS, total=total, idle=idle), flight) as found,
+        GuardedSession(guard, connections=1) as session,
+        open_download(session, url, replace(LIMITS, total=total, idle=idle), flight) as found,
     ):
         return sum([len(part) async for part in found])
 

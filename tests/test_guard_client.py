@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import socket
 import ssl
-import time
-from contextlib import ExitStack
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from service.embedded import free_port
 from tests import origin
-from workers.guard import Guard, GuardedResolver, GuardRefused, guarded_client
+from tests.guarded import ANY_HOST, LOOPBACK, ON_LOOPBACK, answering
+from workers.guard import Guard, GuardRefused, guarded_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workers.guard import Lookup
-
-LOOPBACK = (ip_network("127.0.0.0/8"),)
-ANY_HOST = Guard(hosts=("*",))
-ON_LOOPBACK = Guard(hosts=("*",), private=LOOPBACK)
-
-
-def answering(*answers: str) -> Lookup:
-    async def lookup(host: str, port: int) -> Sequence[str]:
-        return answers
-
-    return lookup
 
 
 async def fetch(guard: Guard, url: str, lookup: Lookup | None = None) -> httpx.Response:
@@ -120,11 +105,6 @@ def test_a_name_that_changes_its_address_is_checked_at_every_connection() -> Non
     assert next(answers, None) is None
 
 
-def test_the_resolver_hands_on_exactly_what_it_checked() -> None:
-    resolver = GuardedResolver(ANY_HOST, answering("8.8.8.8", "2606:4700::1", "8.8.8.8"))
-    assert [row["host"] for row in asyncio.run(resolver.resolve("a.com", 443))] == ["8.8.8.8", "2606:4700::1"]
-
-
 @pytest.mark.parametrize("failure", [OSError("no such name"), None])
 def test_a_name_without_addresses_is_a_transport_error(failure: OSError | None) -> None:
     async def lookup(host: str, port: int) -> Sequence[str]:
@@ -134,15 +114,6 @@ def test_a_name_without_addresses_is_a_transport_error(failure: OSError | None) 
 
     with pytest.raises(httpx.TransportError):
         asyncio.run(fetch(ANY_HOST, "http://cdn.example.com/", lookup))
-
-
-def test_a_lookup_that_hangs_is_a_timeout() -> None:
-    async def lookup(host: str, port: int) -> Sequence[str]:
-        await asyncio.Event().wait()
-        return []
-
-    with pytest.raises(TimeoutError):
-        asyncio.run(GuardedResolver(ANY_HOST, lookup, timeout=0.01).resolve("a.com", 80))
 
 
 def test_the_system_answers_names() -> None:
@@ -190,83 +161,3 @@ def test_an_https_server_that_cannot_prove_itself_is_a_transport_error() -> None
                 await fetch(ON_LOOPBACK, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
 
     asyncio.run(story())
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:{port}/", "http://cdn.example.com:{port}/", "ftp://a.com/"]
-)
-def test_a_plain_ask_connects_to_nothing_the_guard_forbids_either(url: str) -> None:
-    async def story() -> int:
-        lookup = answering("127.0.0.1")
-        async with (
-            origin.running() as canary,
-            guarded_client(ANY_HOST, connections=2, lookup=lookup) as client,
-        ):
-            with pytest.raises(GuardRefused):
-                await client.ask(url.format(port=canary.port), connect=5)
-            return canary.accepted
-
-    assert asyncio.run(story()) == 0
-
-
-def test_a_plain_ask_says_what_every_other_request_says_follows_nothing_and_keeps_no_cookie() -> None:
-    async def story() -> origin.Origin:
-        scripts = {"/": origin.answer(status=302, headers="Location: /next\r\nSet-Cookie: a=b\r\n")}
-        async with origin.running(scripts) as server, guarded_client(ON_LOOPBACK, connections=2) as client:
-            for _ in range(2):
-                answer = await client.ask(server.url("/"), connect=5)
-                assert (answer.status_code, answer.extensions["redirect_target"]) == (302, "/next")
-                assert [chunk async for chunk in answer.aiter_raw()] == []
-                await answer.aclose()
-            assert not client.cookies
-            await client.get(server.url("/"))
-            return server
-
-    server = asyncio.run(story())
-    first, second, by_get = ({*head.lower().splitlines()} for head in server.requests)
-    assert server.accepted == 1
-    assert first == second == by_get
-    assert "accept-encoding: identity" in first
-    assert not any(line.startswith("cookie") for line in first)
-
-
-def test_a_plain_asks_answer_is_unread_and_raw() -> None:
-    body = gzip.compress(b"x" * 1_000_000)
-
-    async def story() -> bytes:
-        scripts = {"/": origin.answer(body, headers="Content-Encoding: gzip\r\n")}
-        async with origin.running(scripts) as server, guarded_client(ON_LOOPBACK, connections=2) as client:
-            answer = await client.ask(server.url("/"), connect=5)
-            assert not answer.is_stream_consumed
-            raw = b"".join([chunk async for chunk in answer.aiter_raw()])
-            await answer.aclose()
-            return raw
-
-    assert asyncio.run(story()) == body
-
-
-def test_a_plain_ask_waits_only_so_long_for_a_connection() -> None:
-    """The kernel of a full listener does not answer."""
-
-    async def story() -> None:
-        with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
-            for _ in range(8):
-                one = waiting.enter_context(socket.socket())
-                one.setblocking(False)
-                one.connect_ex(full.getsockname())
-            async with guarded_client(ON_LOOPBACK, connections=2) as client:
-                await client.ask(f"http://127.0.0.1:{full.getsockname()[1]}/", connect=0.1)
-
-    began = time.monotonic()
-    with pytest.raises(httpx.ConnectTimeout):
-        asyncio.run(story())
-    assert time.monotonic() - began < 2
-
-
-def test_a_plain_ask_that_finds_nobody_is_a_transport_error() -> None:
-    async def story() -> None:
-        async with guarded_client(ON_LOOPBACK, connections=2) as client:
-            await client.ask(f"http://127.0.0.1:{free_port()}/", connect=5)
-
-    with pytest.raises(httpx.TransportError):
-        asyncio.run(story())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin
 
 import aiohttp
-import httpx
 
 from service import failpoints
 from service.errors import GiveUp, TryLater
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from workers.flight import Flight, Place
-    from workers.guard import Guard, GuardedClient
+    from workers.guard import GuardedSession
     from workers.guard.spelling import Word
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3
 _GONE = (403, 404, 410)
 _SILENT = "the origin was silent for too long"
-_LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError)
+_LIBRARY_ERRORS = (aiohttp.ClientError, OSError)
 
 
 class OutputGone(TryLater):
@@ -81,11 +81,11 @@ class Limits:
 
 @asynccontextmanager
 async def open_download(
-    client: GuardedClient, guard: Guard, url: str, limits: Limits, flight: Flight
+    session: GuardedSession, url: str, limits: Limits, flight: Flight
 ) -> AsyncIterator[Download]:
-    """`client` is a guarded one of the same guard. Raises the outcomes above, here and while iterating."""
+    """Raises the outcomes above, here and while iterating."""
     with flight.place() as place:
-        response, deadline = await _follow(client, guard, url, limits, place)
+        response, deadline = await _follow(session, url, limits, place)
         patience = Patience(limits.idle, deadline)
         try:
             _check_answer(response)
@@ -98,20 +98,21 @@ async def open_download(
                 raise
             raise OutputUnavailable(_SILENT) from error
         finally:
-            # What is left unread is thrown away with the connection; its errors concern nobody.
-            with suppress(*_LIBRARY_ERRORS):
-                await response.aclose()
+            # What is left unread is thrown away with the connection.
+            response.close()
 
 
 class Download:
     """One output on its way: look at `head` and `type`, then iterate once over all of it, `head` included."""
 
-    def __init__(self, response: httpx.Response, limits: Limits, patience: Patience, place: Place) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, limits: Limits, patience: Patience, place: Place
+    ) -> None:
         self.head = b""
         self.type: FileType = UNKNOWN
         self.size_hint = _content_length(response)
         """Bytes the origin declared, None when it did not."""
-        self._chunks = response.aiter_raw()
+        self._body = response.content
         self._limits = limits
         self._patience = patience
         self._place = place
@@ -167,7 +168,7 @@ class Download:
             # Bytes that are already here are handed out without waiting, and so without a look at the clock.
             if began >= self._patience.deadline:
                 raise OutputUnavailable(f"not finished within {self._limits.total:g} s")
-            chunk = await anext(self._chunks, b"")
+            chunk = await self._body.readany()
         except _LIBRARY_ERRORS as error:
             raise _outcome(error) from error
         finally:
@@ -209,39 +210,38 @@ class Pace:
 
 
 async def _follow(
-    client: GuardedClient, guard: Guard, url: str, limits: Limits, place: Place
-) -> tuple[httpx.Response, float]:
+    session: GuardedSession, url: str, limits: Limits, place: Place
+) -> tuple[aiohttp.ClientResponse, float]:
     """The first answer that is not a redirect, and the deadline of all that comes of it."""
     deadline = asyncio.get_running_loop().time() + limits.total
     with _refusals_as_outputs(redirected=False):
-        deadline += await place.take(guard.check_url(url).host)
-        response = await _get(client, url, limits, deadline)
+        deadline += await place.take(session.guard.check_url(url).host)
+        response = await _get(session, url, limits, deadline)
     for _ in range(_MOST_REDIRECTS):
-        if response.status_code not in _REDIRECTS:
+        if response.status not in _REDIRECTS:
             return response, deadline
         with _refusals_as_outputs(redirected=True):
-            url = await _redirect_target(response, url)
-            deadline += await place.take(guard.check_url(url).host)
-            response = await _get(client, url, limits, deadline)
-    if response.status_code in _REDIRECTS:
-        await response.aclose()
+            url = _redirect_target(response, url)
+            deadline += await place.take(session.guard.check_url(url).host)
+            response = await _get(session, url, limits, deadline)
+    if response.status in _REDIRECTS:
+        response.close()
         raise OutputRefused("refused_redirect", f"more than {_MOST_REDIRECTS} redirects")
     return response, deadline
 
 
-async def _get(client: GuardedClient, url: str, limits: Limits, deadline: float) -> httpx.Response:
+async def _get(session: GuardedSession, url: str, limits: Limits, deadline: float) -> aiohttp.ClientResponse:
     latest = asyncio.get_running_loop().time() + limits.connect + limits.idle
     try:
         async with asyncio.timeout_at(min(latest, deadline)):
-            return await client.ask(url, connect=limits.connect)
+            return await session.get(url, connect=limits.connect)
     except _LIBRARY_ERRORS as error:
         raise _outcome(error) from error
 
 
-async def _redirect_target(response: httpx.Response, url: str) -> str:
-    with suppress(*_LIBRARY_ERRORS):
-        await response.aclose()
-    if not (location := str(response.extensions["redirect_target"] or "")):
+def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:
+    response.close()
+    if not (location := response.headers.get("Location", "")):
         raise GuardRefused("refused_redirect", "a redirect without a target")
     try:
         target = urljoin(url, location)
@@ -252,21 +252,21 @@ async def _redirect_target(response: httpx.Response, url: str) -> str:
     return target
 
 
-def _check_answer(response: httpx.Response) -> None:
-    status = response.status_code
+def _check_answer(response: aiohttp.ClientResponse) -> None:
+    status = response.status
     if status in _GONE:
         raise OutputGone(status)
-    if status == httpx.codes.NO_CONTENT:
+    if status == HTTPStatus.NO_CONTENT:
         raise OutputBad("empty", "the origin answered 204")
-    if status != httpx.codes.OK:
+    if status != HTTPStatus.OK:
         raise OutputUnavailable(f"the origin answered {status}")
-    codings = {coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")}
-    if codings - {"", "identity"}:
+    said = ",".join(response.headers.getall("Content-Encoding", ()))
+    if {coding.strip().lower() for coding in said.split(",")} - {"", "identity"}:
         raise OutputBad("encoded", "the origin sent a content encoding that was not asked for")
 
 
-def _content_length(response: httpx.Response) -> int | None:
-    text = response.headers.get("content-length", "")
+def _content_length(response: aiohttp.ClientResponse) -> int | None:
+    text = response.headers.get("Content-Length", "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
@@ -286,7 +286,7 @@ def _outcome(error: Exception) -> OutputBad | OutputUnavailable:
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return OutputUnavailable(_SILENT)
     # A reset is told apart from a close in good order in aiohttp's text only.
-    if isinstance(error.__cause__, aiohttp.ClientPayloadError) and "ConnectionReset" not in str(error):
+    if isinstance(error, aiohttp.ClientPayloadError) and "ConnectionReset" not in str(error):
         return OutputBad("truncated", "the origin closed before the declared end")
     return OutputUnavailable(f"the connection failed ({type(causes[-1]).__name__})")
 

@@ -43,9 +43,7 @@ async def fetch_and_keep(
     try:
         async with (
             shop.room.excusing(),
-            open_download(
-                shop.fetch_client, shop.fetch_guard, output.url or "", shop.limits, shop.flight
-            ) as download,
+            open_download(shop.fetch_session, output.url or "", shop.limits, shop.flight) as download,
         ):
             await _keep(shop, record, output, download, hold=hold, notes=notes)
     except OutputRefused as error:

@@ -16,7 +16,7 @@ from service.ledger import Ledger
 from workers.fetch import Limits
 from workers.flight import Flight
 from workers.gate import Gate
-from workers.guard import Guard, GuardedClient, guarded_client
+from workers.guard import Guard, GuardedSession, guarded_client
 from workers.leases import Leases
 from workers.room import Room
 from workers.storage import open_vault
@@ -48,8 +48,7 @@ class Workshop:
     policy: Policy
     limits: Limits
     flight: Flight
-    fetch_guard: Guard
-    fetch_client: GuardedClient
+    fetch_session: GuardedSession
     hook_client: httpx.AsyncClient
     hooks: dict[str, Hook]
     gates: dict[str, Gate]
@@ -74,7 +73,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         settings.effective_storage_url, settings.held_storage_url, threads=max(4, settings.concurrency // 4)
     )
     fetch_guard = Guard(settings.fetch_hosts, settings.fetch_private)
-    fetch_client = guarded_client(fetch_guard, connections=settings.concurrency * OUTPUTS_AT_ONCE)
+    fetch_session = GuardedSession(fetch_guard, connections=settings.concurrency * OUTPUTS_AT_ONCE)
     hook_client = guarded_client(Guard(None, settings.fetch_private), connections=settings.concurrency)
     shop = Workshop(
         name=name,
@@ -88,8 +87,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
             total=settings.fetch_timeout, idle=settings.fetch_idle, max_bytes=settings.fetch_max_bytes
         ),
         flight=Flight(settings.fetch_in_flight, settings.fetch_per_host),
-        fetch_guard=fetch_guard,
-        fetch_client=fetch_client,
+        fetch_session=fetch_session,
         hook_client=hook_client,
         hooks={hook.name: hook for hook in settings.hooks},
         gates={
@@ -105,7 +103,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
     finally:
         _current.reset(token)
         await end(*beside)
-        await fetch_client.aclose()
+        await fetch_session.aclose()
         await hook_client.aclose()
         await vault.aclose()
         await ledger.aclose()

@@ -22,8 +22,8 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 
 from workers.fetch import Limits, open_download
 from workers.flight import Flight
-from workers.guard import Guard, guarded_client
-from workers.guard.client import CHUNK
+from workers.guard import Guard, GuardedSession
+from workers.guard.session import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,10 +38,10 @@ _MOST = 1 << 30
 async def ours(at_once: int) -> AsyncIterator[Fetch]:
     guard = Guard(("127.0.0.1",), (ip_network("127.0.0.0/8"),))
     limits, flight = Limits(total=600, idle=15, max_bytes=_MOST), Flight(_MOST, at_once)
-    async with guarded_client(guard, connections=at_once) as client:
+    async with GuardedSession(guard, connections=at_once) as session:
 
         async def fetch(url: str) -> int:
-            async with open_download(client, guard, url, limits, flight) as download:
+            async with open_download(session, url, limits, flight) as download:
                 came = 0
                 async for chunk in download:
                     came += len(chunk)

@@ -26,7 +26,7 @@ import obstore
 from obstore.store import S3Store
 
 from tests.bench.limit import sync
-from workers.guard.client import CHUNK
+from workers.guard.session import CHUNK
 from workers.storage.directory import DirectoryStore
 from workers.storage.objects import CLIENT, ObjectStore
 

@@ -19,7 +19,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
-from workers.guard.client import CHUNK
+from workers.guard.session import CHUNK
 
 
 def keep_first(root: str, folder: str, parts: list[bytes]) -> str:

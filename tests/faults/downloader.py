@@ -16,7 +16,7 @@ from service.errors import CatchlightError
 from tests import resident
 from tests.downloads import FLIGHT, GUARD, LIMITS, word
 from workers.fetch import open_download
-from workers.guard import guarded_client
+from workers.guard import GuardedSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,10 +61,10 @@ def downloader(url: str) -> Iterator[Downloader]:
 
 
 async def _download(url: str, headers: Mapping[str, str], limits: Mapping[str, Any]) -> tuple[str, str]:
-    async with guarded_client(GUARD, connections=4) as client:
-        client.headers.update(headers)
+    async with GuardedSession(GUARD, connections=4) as session:
+        session.unguarded.headers.update(headers)
         try:
-            async with open_download(client, GUARD, url, replace(LIMITS, **limits), FLIGHT) as found:
+            async with open_download(session, url, replace(LIMITS, **limits), FLIGHT) as found:
                 size = 0
                 async for part in found:
                     size += len(part)

@@ -24,10 +24,13 @@ from tests.faults.chance import Chance
 from tests.faults.lures import Lure, drawn
 from tests.test_guard import rows
 from tests.waiting import wait_until
-from workers.guard import Guard, GuardRefused, guarded_client
+from workers.guard import Guard, GuardedSession, GuardRefused, guarded_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    Get = Callable[[str], Awaitable[bytes]]
+    """A URL to what stands there."""
 
 TLS = 443
 PORTS = (80, TLS, 6379, 8080)
@@ -100,19 +103,23 @@ class Asker:
             raise OSError(f"{host} has no address")
         return self.answers[host]
 
-    async def clients(self, stack: AsyncExitStack) -> list[httpx.AsyncClient]:
-        """One as for outputs, one as for hooks, one with a private network; or one without any guard."""
+    async def clients(self, stack: AsyncExitStack) -> list[Get]:
+        """One as for outputs, one as for hooks, each with a private network too; or one without any guard."""
         if not self._guarded:
-            return [await stack.enter_async_context(HttpxAiohttpClient(trust_env=False))]
-        guards = (Guard(("*",)), Guard(None), Guard(("*",), (PRIVATE,)))
-        made = [guarded_client(guard, connections=8, lookup=self._lookup) for guard in guards]
-        return [await stack.enter_async_context(client) for client in made]
+            return [_by(await stack.enter_async_context(HttpxAiohttpClient(trust_env=False)))]
+        made: list[Get] = []
+        for private in ((), (PRIVATE,)):
+            session = GuardedSession(Guard(("*",), private), connections=8, lookup=self._lookup)
+            client = guarded_client(Guard(None, private), connections=8, lookup=self._lookup)
+            made.append(_as_fetched(await stack.enter_async_context(session)))
+            made.append(_by(await stack.enter_async_context(client)))
+        return made
 
-    async def ask(self, client: httpx.AsyncClient, lure: Lure) -> None:
+    async def ask(self, get: Get, lure: Lure) -> None:
         if lure.name:
             self.answers[lure.name] = lure.answers
         try:
-            await client.get(lure.url, timeout=5)
+            await get(lure.url)
         except GuardRefused:
             self.counts["refused"] += 1
         except ERRORS:
@@ -121,10 +128,25 @@ class Asker:
             self.counts["answered"] += 1
 
 
-async def permitted(client: httpx.AsyncClient) -> None:
+def _by(client: httpx.AsyncClient) -> Get:
+    async def get(url: str) -> bytes:
+        return (await client.get(url, timeout=5)).content
+
+    return get
+
+
+def _as_fetched(session: GuardedSession) -> Get:
+    async def get(url: str) -> bytes:
+        async with asyncio.timeout(5), await session.get(url, connect=5) as answer:
+            return await answer.read()
+
+    return get
+
+
+async def permitted(get: Get) -> None:
     for name, address in PERMITTED.items():
         port = ":8080" if ip_address(address) in PRIVATE else ""
-        assert (await client.get(f"http://{name}{port}/", timeout=5)).text == "ok"
+        assert await get(f"http://{name}{port}/") == b"ok"
 
 
 async def story(seed: str, count: int, *, guarded: bool) -> dict[str, Any]:
@@ -135,11 +157,11 @@ async def story(seed: str, count: int, *, guarded: bool) -> dict[str, Any]:
         number = 0
         for number, lure in enumerate(lures(seed, count)):
             if guarded and number % EVERY == 0:
-                await permitted(clients[-1])
+                await permitted(clients[-1 - number // EVERY % 2])
             await asker.ask(clients[number % len(clients)], lure)
         if guarded:
             for _, text in (row for row in rows("addresses.txt") if row[0] == "public"):
-                await clients[0].get(f"http://[{text}]/" if ":" in text else f"http://{text}/", timeout=5)
+                await clients[0](f"http://[{text}]/" if ":" in text else f"http://{text}/")
         await asyncio.to_thread(wait_until, lambda: len(canaries.accepted) >= opened(), 5, "all are accepted")
     accepted = {address: canaries.accepted.count(address) for address in set(canaries.accepted)}
     return {"lures": number + 1, "opened": opened(), "accepted": accepted} | asker.counts
