@@ -15,9 +15,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
-from httpx_aiohttp.transport import AiohttpResponseStream
 
 from workers.guard.session import CHUNK
 
@@ -53,14 +50,12 @@ def keep(folder: str, name: str, parts: list[bytes]) -> str:
     return digest
 
 
-async def one(client: httpx.AsyncClient, threads: ThreadPoolExecutor, root: str, body: str) -> None:
+async def one(client: aiohttp.ClientSession, threads: ThreadPoolExecutor, root: str, body: str) -> None:
     loop = asyncio.get_running_loop()
     said = json.loads(body)
-    async with client.stream("GET", said["outputs"][0]) as answer:
+    async with client.get(said["outputs"][0], headers={"accept-encoding": "identity"}) as answer:
         answer.raise_for_status()
-        if isinstance(answer.stream, AiohttpResponseStream):
-            answer.stream.CHUNK_SIZE = CHUNK
-        parts = [part async for part in answer.aiter_raw()]
+        parts = [part async for part in answer.content.iter_any()]
     folder = f"{root}/{said['id']}"
     digest = await loop.run_in_executor(threads, keep_first, root, folder, parts)
     manifest = json.dumps({"id": said["id"], "sha256": digest, "payload": said}, indent=2).encode()
@@ -69,9 +64,8 @@ async def one(client: httpx.AsyncClient, threads: ThreadPoolExecutor, root: str,
 
 async def run(root: str, concurrency: int, bodies: list[str]) -> None:
     connector = aiohttp.TCPConnector(limit=concurrency)
-    session = aiohttp.ClientSession(connector=connector, auto_decompress=False, read_bufsize=CHUNK)
-    async with httpx.AsyncClient(
-        transport=AiohttpTransport(client=session), headers={"accept-encoding": "identity"}, timeout=30
+    async with aiohttp.ClientSession(
+        connector=connector, auto_decompress=False, read_bufsize=CHUNK
     ) as client:
         threads = ThreadPoolExecutor(16)
         places = asyncio.Semaphore(concurrency)

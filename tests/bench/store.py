@@ -6,15 +6,13 @@ The bucket is a real S3 server on loopback (SeaweedFS), and two clients that are
 from __future__ import annotations
 
 import functools
-import shutil
 import sysconfig
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import seaweed
 from tests.bench.contestants import PYTHON
+from tests.bench.folders import emptied_folder
 from tests.bench.processes import output_of
 from tests.bench.report import Figures, Report, interleaved
 
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 FIGURES = ("MiB/s", "files/s", "CPU ms/MiB", "core busy")
 MB = 1_000_000
 LARGE = 64 * 2**20
-SETTLE = 6.0
-"""Seconds: ext4 uses no inode again that was freed in the last five, and looks for others until then."""
 
 ON_DISK = {"Catchlight": "directory", "plain": "plain", "plain, with a sha256": "hashed"}
 IN_A_BUCKET = {"Catchlight": "bucket", "obstore, plain puts": "obstore", "aiohttp, signed URLs": "aiohttp"}
@@ -47,12 +43,8 @@ def run(*, quick: bool, rounds: int) -> list[Report]:
 
 
 def _on_disk(kind: str, count: int, _: int) -> Figures:
-    folder = tempfile.mkdtemp(prefix="bench-")
-    try:
+    with emptied_folder() as folder:
         return _kept(kind, folder, (MB, count, 16), {})
-    finally:
-        shutil.rmtree(folder)
-        time.sleep(SETTLE)
 
 
 def _in_buckets(what: str, sizes: tuple[int, int, int], rounds: int) -> Report:
@@ -65,9 +57,7 @@ def _in_buckets(what: str, sizes: tuple[int, int, int], rounds: int) -> Report:
 def _in_bucket(kind: str, sizes: tuple[int, int, int], _: int) -> Figures:
     """Into a server of its own, which is new."""
     with seaweed.running() as server:
-        took = _kept(kind, f"s3://{server.bucket}/bench", sizes, server.environment)
-    time.sleep(SETTLE)
-    return took
+        return _kept(kind, f"s3://{server.bucket}/bench", sizes, server.environment)
 
 
 def _kept(kind: str, place: str, sizes: tuple[int, int, int], environment: Mapping[str, str]) -> Figures:

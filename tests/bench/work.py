@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from service import keys, queues
 from service.embedded import free_port
 from tests.bench import contestants, filling
 from tests.bench.contestants import PYTHON, ours
+from tests.bench.folders import emptied_folder
 from tests.bench.ingest import ONE, OTHER, answers
 from tests.bench.processes import redis_server, started
 from tests.bench.report import Figures, Report, interleaved
@@ -34,7 +34,6 @@ DELAY = 0.05
 CONCURRENCY = 100
 PATIENCE = 300.0
 LOOK_EVERY = 0.02
-FORGOTTEN_AFTER = 6.0
 
 
 def run(*, quick: bool, rounds: int) -> list[Report]:
@@ -70,7 +69,7 @@ def origin(size: int, delay: float) -> Iterator[int]:
 def _ours(server: Server, port: int, count: int, _: int) -> Figures:
     server.empty()
     filling.ours(server.url, filling.bodies(count, port))
-    with settled_folder() as folder:
+    with emptied_folder() as folder:
         environment = ours(server.url, folder, CONCURRENCY=str(CONCURRENCY))
         command = [PYTHON, "-m", "workers", "work"]
         figures = measured(server, command, environment, count, lambda: _done(server))
@@ -80,14 +79,6 @@ def _ours(server: Server, port: int, count: int, _: int) -> Figures:
     return figures
 
 
-@contextmanager
-def settled_folder() -> Iterator[str]:
-    """Gone after the block, and the disk over it: for 5 s ext4 looks at every inode that was freed."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield folder
-    time.sleep(FORGOTTEN_AFTER)
-
-
 def _done(server: Server) -> int:
     return int(server.client.zcard(keys.STAGE + "done"))
 
@@ -95,7 +86,7 @@ def _done(server: Server) -> int:
 def _peer(server: Server, port: int, count: int, peer: Peer, role: str, _: int) -> Figures:
     server.empty()
     filling.theirs(peer, server.url, filling.bodies(count, port))
-    with settled_folder() as folder:
+    with emptied_folder() as folder:
         environment = peer.environment(server.url, folder)
 
         def kept() -> int:
@@ -105,7 +96,7 @@ def _peer(server: Server, port: int, count: int, peer: Peer, role: str, _: int) 
 
 
 def _limit(server: Server, port: int, count: int, _: int) -> Figures:
-    with settled_folder() as folder:
+    with emptied_folder() as folder:
         said = Path(folder) / "bodies"
         said.write_bytes(b"\n".join(filling.bodies(count, port)))
         out = Path(folder) / "out"
