@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from service.errors import ConfigError
-from service.settings.model import Settings
 from service.settings.sources import Found, entry_label, read_environment, read_file
+from service.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,13 +1,9 @@
-"""Every setting: its name, its default and what it means, and what follows from the values together.
+"""Every setting: its name, its default and what it means; `Settings` adds what follows from the values.
 
 An attribute `x` is `CATCHLIGHT_X` in the environment and `x` in catchlight.toml.
 """
 
-from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
-from types import MappingProxyType
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -19,9 +15,8 @@ from pydantic import (
     field_validator,
 )
 
-from service.errors import ConfigError
 from service.hooks import Hook
-from service.moderation import Action, Policy
+from service.moderation import Action
 from service.settings.fields import (
     Directory,
     Duration,
@@ -43,22 +38,19 @@ from service.settings.fields import (
     is_loopback,
     longer_than,
 )
-from service.settings.rows import SettingRow, rows
 
 UNPREFIXED = ("redis_url", "wavespeed_api_key", "port", "no_color")
 """Settings that are also honoured without `CATCHLIGHT_` in front."""
 TABLES = ("hooks", "moderation")
 """Settings that only the file can hold."""
 _EMPTY_MEANS_NONE = "fetch_private"
-_KEPT_BY_PROVIDER = 7 * 86400
-_TOKEN_LEAST = 16
 
 
 def setting(default: Any, meaning: str) -> Any:
     return Field(default, description=meaning, validate_default=True)
 
 
-class Settings(BaseModel):
+class Fields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     redis_url: RedisUrl | None = setting(None, "Redis ≥ 6.2 or Valkey")
@@ -200,91 +192,3 @@ class Settings(BaseModel):
         if twins:
             raise ValueError(f"two hooks are named {', '.join(twins)}: give each a name of its own")
         return hooks
-
-    @property
-    def origins(self) -> Mapping[str, str]:
-        """Setting → `environment CATCHLIGHT_X` or the name of the file; what is not in it is a default."""
-        return MappingProxyType(self._origins)
-
-    @property
-    def effective_storage_url(self) -> str:
-        return self.storage_url or (self.data_dir.absolute() / "outputs").as_uri()
-
-    @property
-    def moderation_policy(self) -> Policy:
-        return Policy(
-            self.moderation_clean, self.moderation_flagged, self.moderation_unknown, overrides=self.moderation
-        )
-
-    def callback_url(self, source: str) -> str | None:
-        """Where the provider shall call back; None while we have no public address."""
-        return self.public_url and f"{self.public_url}/webhooks/{source}"
-
-    def describe(self) -> list[SettingRow]:
-        """One row per setting in the order of the table above; secrets masked, passwords in URLs too."""
-        meanings = {name: field.description or "" for name, field in type(self).model_fields.items()}
-        return rows(
-            meanings, TABLES, Settings().model_dump(mode="json"), self.model_dump(mode="json"), self.origins
-        )
-
-    def require_webhook_secrets(self) -> None:
-        if not self.webhook_secrets:
-            raise ConfigError(
-                "CATCHLIGHT_WEBHOOK_SECRETS: is not set, and without it no callback can be verified; "
-                "set it to the secret of your provider account (several with commas between)"
-            )
-
-    def require_redis_url(self) -> str:
-        """Only `up` and `demo` bring a server of their own."""
-        if self.redis_url is None:
-            raise ConfigError(
-                "CATCHLIGHT_REDIS_URL: is not set. Set it to redis://host:port/0, or run `catchlight up`, "
-                "which brings a server"
-            )
-        return self.redis_url
-
-    def warnings(self) -> list[str]:
-        """What is allowed and probably not meant: one sentence each, naming the setting."""
-        return [*self._warnings_of_addresses(), *self._warnings_of_tokens(), *self._warnings_of_policies()]
-
-    def _warnings_of_addresses(self) -> Iterator[str]:
-        public, provider = urlsplit(self.public_url or ""), urlsplit(self.provider_url)
-        if self.public_url is None:
-            yield "CATCHLIGHT_PUBLIC_URL: is not set; submissions carry no callback address"
-        if public.scheme == "http":
-            yield "CATCHLIGHT_PUBLIC_URL: callbacks over http can be read on their way"
-        if is_loopback(public.hostname or ""):
-            yield "CATCHLIGHT_PUBLIC_URL: is a loopback address, which the provider cannot reach"
-        if provider.scheme == "http" and not is_loopback(provider.hostname or ""):
-            yield "CATCHLIGHT_PROVIDER_URL: over http the API key can be read on its way"
-        for hook in self.hooks:
-            if self._is_forbidden(urlsplit(hook.url).hostname or ""):
-                yield f'[[hooks]] "{hook.name}": not a public address; see CATCHLIGHT_FETCH_PRIVATE'
-
-    def _warnings_of_tokens(self) -> Iterator[str]:
-        for name in ("admin_token", "viewer_token"):
-            token = getattr(self, name)
-            if token is not None and len(token) < _TOKEN_LEAST:
-                yield (
-                    f"CATCHLIGHT_{name.upper()}: has less than {_TOKEN_LEAST} characters and may be guessed; "
-                    "`openssl rand -hex 32` makes a good one"
-                )
-
-    def _warnings_of_policies(self) -> Iterator[str]:
-        for kind in ("flagged", "unknown"):
-            if getattr(self, f"moderation_{kind}") is Action.RELEASE:
-                yield f"CATCHLIGHT_MODERATION_{kind.upper()}: {kind} outputs are handed on without review"
-        if "*" in self.fetch_hosts:
-            yield "CATCHLIGHT_FETCH_HOSTS: outputs are fetched from any public host that a callback names"
-        if self.deadline > _KEPT_BY_PROVIDER:
-            yield "CATCHLIGHT_DEADLINE: is longer than the 7 days for which the provider keeps outputs"
-        if self.metrics_open and not is_loopback(self.host):
-            yield "CATCHLIGHT_METRICS_OPEN: everyone who reaches this host can read the metrics"
-
-    def _is_forbidden(self, host: str) -> bool:
-        """Of literal addresses and localhost only; what a name resolves to, `doctor` and the guard ask."""
-        try:
-            address = ip_address("127.0.0.1" if host == "localhost" else host)
-        except ValueError:
-            return False
-        return not address.is_global and not any(address in network for network in self.fetch_private)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.hooks import Hook
 from service.moderation import Override
-from service.settings.model import TABLES, UNPREFIXED, Settings
+from service.settings.model import TABLES, UNPREFIXED, Fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _PREFIX = "CATCHLIGHT_"
 _CONFIG = "CATCHLIGHT_CONFIG"
 _FILE = Path("catchlight.toml")
-_VARIABLES = {_PREFIX + name.upper(): name for name in Settings.model_fields if name not in TABLES}
-_NAMES = list(Settings.model_fields)
+_VARIABLES = {_PREFIX + name.upper(): name for name in Fields.model_fields if name not in TABLES}
+_NAMES = list(Fields.model_fields)
 _KEYS = {
     "hooks": [str(field.validation_alias or name) for name, field in Hook.model_fields.items()],
     "moderation": [field.name for field in fields(Override)],
@@ -79,7 +79,7 @@ def _checked(values: dict[str, Any], file: str) -> Reading:
     found: dict[str, Found] = {}
     problems = []
     for key, value in values.items():
-        if key not in Settings.model_fields:
+        if key not in Fields.model_fields:
             problems.append(f"{key} in {file}: is unknown; the nearest right one is {_nearest(key, _NAMES)}")
         elif key not in TABLES:
             found[key] = Found(value, f"{key} in {file}", file)
