@@ -83,7 +83,10 @@ def of_prediction(
     hooks = tuple(hooks)
 
     def event(kind: Kind, occasion: str, outputs: Sequence[Mapping[str, Any]]) -> Event:
-        wanted = tuple(hook.name for hook in hooks if matches(hook, kind, prediction["model"]))
+        classes = {output["nsfw"] for output in outputs}
+        wanted = tuple(
+            hook.name for hook in hooks if matches(hook, kind, prediction["model"], ref.source, classes)
+        )
         id_ = event_id(ref.source, ref.id, kind, occasion)
         return Event(id_, kind, _body(kind, prediction, outputs, at), wanted)
 

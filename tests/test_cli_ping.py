@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from standardwebhooks import Webhook
+from werkzeug import Request, Response
 
 from service.cli.ping import explain
 from tests.commandline import CommandLine
@@ -60,5 +62,69 @@ def test_an_unknown_hook_is_exit_3_and_names_the_nearest(cli: CommandLine) -> No
     assert (ran.code, "crm" in ran.err) == (3, True)
 
 
-def test_no_answer_means_another_try() -> None:
-    assert "again" in explain(None, refused=False)
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        ("no answer within 10 s", "raise timeout"),
+        ("the connection failed (ConnectionRefusedError)", "Nothing listens there"),
+        ("the connection failed (SSLCertVerificationError)", "certificate"),
+        ("the connection failed (gaierror)", "DNS"),
+        ("the connection failed (ServerDisconnectedError)", "hung up"),
+        ("the connection failed (NeverSeenError)", "SCHEDULE"),
+    ],
+)
+def test_no_answer_is_explained_by_its_cause_and_means_another_try(error: str, word: str) -> None:
+    said = explain(None, error, refused=False)
+    assert word in said
+    assert "tried again" in said
+
+
+def test_every_status_is_explained_and_only_the_final_ones_are_not_tried_again() -> None:
+    said = {status: explain(status, refused=False) for status in range(100, 600)}
+    assert all(said.values())
+    final = {status for status, text in said.items() if "tried again" not in text}
+    assert final == {*range(200, 300), 410, 429, 503}
+
+
+def test_nothing_listening_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "catchlight.toml").write_text(
+        f'[[hooks]]\nname = "crm"\nurl = "http://127.0.0.1:9/"\nsecret = "{SECRET}"\n'
+    )
+    ran = CommandLine(tmp_path, None).run("hooks", "test", "crm", **PRIVATE)
+    assert (ran.code, "ConnectionRefusedError" in ran.out, "Nothing listens" in ran.err) == (1, True, True)
+
+
+def test_a_hook_that_is_too_slow_is_told_from_one_that_is_not_there(
+    cli: CommandLine, httpserver: HTTPServer
+) -> None:
+    config = cli.folder / "catchlight.toml"
+    config.write_text(config.read_text().replace("timeout = 2", "timeout = 0.2"))
+    released = threading.Event()
+
+    def answer(_: Request) -> Response:
+        released.wait(10)
+        return Response("late")
+
+    httpserver.expect_request("/hook").respond_with_handler(answer)
+    ran = cli.run("hooks", "test", "crm", **PRIVATE)
+    released.set()
+    assert (ran.code, "no answer within 0.2 s" in ran.out, "raise timeout" in ran.err) == (1, True, True)
+
+
+def test_a_ping_carries_the_headers_by_reference_and_nothing_shows_them(
+    cli: CommandLine, httpserver: HTTPServer
+) -> None:
+    (cli.folder / "key").write_text("hidden-in-a-file\n")
+    with (cli.folder / "catchlight.toml").open("a") as config:
+        config.write(
+            'headers = { x-team = "hidden-blue", x-key = { env = "CRM_KEY" }, x-file = { file = "key" } }\n'
+        )
+    cli.also["CRM_KEY"] = "hidden-in-a-variable"
+    httpserver.expect_request("/hook").respond_with_data("ok")
+    ran = cli.run("hooks", "test", "crm", **PRIVATE)
+    (request, _) = httpserver.log[0]
+    sent = [request.headers[name] for name in ("x-team", "x-key", "x-file")]
+    assert sent == ["hidden-blue", "hidden-in-a-variable", "hidden-in-a-file"]
+    assert Webhook(SECRET).verify(request.get_data(), dict(request.headers))
+    for shown in (ran, cli.run("config", "show", "--json"), cli.run("config", "show")):
+        assert (shown.code, "hidden" in shown.out + shown.err) == (0, False)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from service import embedded
 from service.cli.table import ROWS
+from service.hooks import Hook
 from service.settings import load
 from service.wavespeed import signature
 from service.web import body
@@ -42,6 +43,11 @@ def test_the_runbooks_table_has_every_setting_with_its_default_and_meaning() -> 
     found = _TABLE.search(RUNBOOK.read_text())
     assert found
     assert found[2] == settings_table(), "run: uv run python -m tests.test_docs"
+
+
+def test_the_runbook_has_every_key_of_a_hook() -> None:
+    named = [str(field.validation_alias or name) for name, field in Hook.model_fields.items()]
+    assert re.findall(r"^\| `(\w+)` \|", RUNBOOK.read_text(), re.MULTILINE)[: len(named)] == named
 
 
 def test_the_readme_is_short_and_runnable_early() -> None:

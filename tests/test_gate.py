@@ -33,6 +33,17 @@ def test_the_smallest_worker_has_a_place_for_every_hook() -> None:
     assert Gate(1, None, PROBE).enter(0.0) == 0
 
 
+def test_a_hook_may_bound_its_attempts_at_once() -> None:
+    gate = Gate(64, None, PROBE, 2)
+    assert [gate.enter(0.0) > 0 for _ in range(3)] == [False, False, True]
+    gate.leave(1.0, 0.1, failed=False)
+    assert gate.enter(1.0) == 0
+
+
+def test_its_own_bound_gives_it_no_more_than_its_share() -> None:
+    assert Gate(8, None, PROBE, 100).places == 6
+
+
 def test_the_rate_turns_away_what_comes_too_fast() -> None:
     gate = Gate(100, 5, PROBE)
     assert sum(gate.enter(0.0) == 0 for _ in range(20)) == 5

@@ -80,6 +80,8 @@ def test_a_secret_is_whsec_and_base64(secret: object) -> None:
         *({"rate": rate} for rate in (0, -1, "fast", True)),
         *({"events": events} for events in (5, [5], None)),
         {"models": {"a": 1}},
+        *({"nsfw": nsfw} for nsfw in ("dirty", ["clean", "maybe"], 5)),
+        *({"concurrency": concurrency} for concurrency in (0, -1, True, "many")),
         {"colour": "red"},
     ],
 )
@@ -95,6 +97,58 @@ def test_a_wrong_field_is_refused(change: dict[str, object]) -> None:
 def test_a_url_that_parsers_read_differently_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must be an absolute http:// or https:// URL"):
         http_url(url)
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ("x-team: blue", "must be a table"),
+        *(
+            ({name: "x"}, "ours to set")
+            for name in (
+                *("webhook-id", "Webhook-Signature", "webhook-", "Content-Type", "content-length", "HOST"),
+                *(
+                    "Transfer-Encoding",
+                    "connection",
+                    "te",
+                    "expect",
+                    "proxy-authorization",
+                    "accept-encoding",
+                ),
+            )
+        ),
+        *(({name: "x"}, "not the name of a header") for name in ("", "a b", "x:y", "x\r\ny", "ü", "x" * 65)),
+        *(
+            ({"x-key": value}, "on one line")
+            for value in (
+                "",
+                " ",
+                "geheim\r\nhost: evil",
+                "geheim\n",
+                " geheim",
+                "gehéim",
+                "geheim\0",
+                "g" * 4097,
+            )
+        ),
+        ({"x-key": 5}, "x-key must be text"),
+        ({"x-key": {"env": "A"}}, "x-key must be text"),
+        ({"X-Key": "geheim", "x-key": "geheim"}, "stands there twice"),
+        ({f"x-{n}": "geheim" for n in range(33)}, "32 at most"),
+    ],
+)
+def test_a_header_is_the_operators_to_choose_and_cannot_break_the_message(headers: Any, why: str) -> None:
+    with pytest.raises(ValidationError, match=why) as refused:
+        hook(headers=headers)
+    assert "geheim" not in str(refused.value)
+
+
+def test_no_value_of_a_header_is_shown() -> None:
+    secretive = hook(headers={"Authorization": "Bearer geheim", "x-team": "blue geheim"})
+    assert secretive.headers == {"authorization": "Bearer geheim", "x-team": "blue geheim"}
+    shown = secretive.model_dump_json()
+    assert "authorization" in shown
+    assert not [text for text in (shown, repr(secretive), str(secretive)) if "geheim" in text]
 
 
 def test_a_timeout_and_a_rate_may_have_units() -> None:
@@ -146,7 +200,28 @@ def test_a_shown_url_hides_its_password_and_its_query(url: str, shown: str) -> N
 def test_a_hook_matches_when_one_glob_of_each_kind_does(
     events: Sequence[str], models: Sequence[str], matched: bool
 ) -> None:
-    assert matches(hook(events=events, models=models), "prediction.completed", "acme/flux") is matched
+    wanted = hook(events=events, models=models)
+    assert matches(wanted, "prediction.completed", "acme/flux", "main", ()) is matched
+
+
+@pytest.mark.parametrize(
+    ("filters", "nsfw", "matched"),
+    [
+        ({"sources": ["main"]}, ["clean"], True),
+        ({"sources": "ma*"}, ["clean"], True),
+        ({"sources": ["other", "side-*"]}, ["clean"], False),
+        ({"nsfw": "clean"}, ["clean"], True),
+        ({"nsfw": ["clean"]}, ["clean", "flagged"], True),
+        ({"nsfw": ["unknown", "flagged"]}, ["clean"], False),
+        ({"nsfw": ["flagged"]}, [], True),
+        ({"nsfw": ["clean"], "sources": ["other"]}, ["clean"], False),
+    ],
+)
+def test_it_may_choose_among_sources_and_classes(
+    filters: dict[str, Any], nsfw: Sequence[str], matched: bool
+) -> None:
+    """An event that tells of no output has no class, and passes: nobody would hear of a failure else."""
+    assert matches(hook(**filters), "prediction.completed", "acme/flux", "main", nsfw) is matched
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])

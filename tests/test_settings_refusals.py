@@ -169,6 +169,25 @@ def test_an_unknown_variable_names_the_nearest_right_one(variable: str, nearest:
         (CRM.replace('"crm"', '"C R M"'), 'name of [[hooks]] "C R M"', "must be 1 to 64 of a-z"),
         (f"{CRM}{UNSIGNED}", 'secret of [[hooks]] "plain"', "is required"),
         ("[[hooks]]\nurl = 'https://b'\nsecret = 'whsec_YWJj'", "name of [[hooks]] 1", "is required"),
+        (f"{CRM}headers = 5", 'headers of [[hooks]] "crm"', "must be a table"),
+        (f"{CRM}nsfw = ['dirty']", 'nsfw of [[hooks]] "crm"', "must be 'clean', 'unknown' or 'flagged'"),
+        *(
+            (f"{CRM}headers = {{ x-key = {reference} }}", 'headers of [[hooks]] "crm"', why)
+            for reference, why in (
+                (
+                    "{ env = 'NOBODY_SETS_THIS' }",
+                    "x-key names the variable NOBODY_SETS_THIS, which is not set",
+                ),
+                ("{ env = 'CATCHLIGHT_KEY' }", "x-key names CATCHLIGHT_KEY: take a variable"),
+                ("{ file = '/nowhere/key' }", "x-key names /nowhere/key, which cannot be read (No such file"),
+                (
+                    "{ file = '/nowhere', env = 'A' }",
+                    'x-key must be text, { env = "NAME" } or { file = "/path" }',
+                ),
+                ("{}", "x-key must be text"),
+                ("'a\\r\\nb'".replace("'", '"'), "x-key must have 1 to 4096 characters of ASCII on one line"),
+            )
+        ),
         (CRM * 2, "hooks", "two hooks are named crm: give each a name of its own"),
         (f"{RULE}model = 'a/*'", '[[moderation]] "a/*"', "changes nothing: set clean, flagged or unknown"),
         (f"{RULE}model = ''\nclean = 'hold'", '[[moderation]] ""', "needs a model"),

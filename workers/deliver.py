@@ -69,6 +69,9 @@ async def _settle(shop: Workshop, delivery: DeliveryRecord, answer: Answer, took
         )
     )
     await _write(shop, delivery, decision, answer)
+    if isinstance(decision, Dead) and decision.disable:
+        fix = f"mend it, then `catchlight hooks enable {delivery.hook}`: until then its deliveries wait"
+        log.warning("hook.disabled", hook=delivery.hook, why=decision.reason, fix=fix)
     log.info(
         "delivery.attempted",
         delivery=delivery.id,

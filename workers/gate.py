@@ -22,13 +22,15 @@ _WEIGHT = 0.2
 
 
 class Gate:
-    """Attempts that one hook may make in a worker of `concurrency` jobs: `rate` a second (None: any number).
+    """Attempts that one hook may make in a worker of `concurrency` jobs: `rate` a second and `most` at once
+    (None: any number).
 
     While the breaker is open, one attempt every `probe` seconds. `now` is of a clock that never goes back.
     """
 
-    def __init__(self, concurrency: int, rate: float | None, probe: float) -> None:
+    def __init__(self, concurrency: int, rate: float | None, probe: float, most: int | None = None) -> None:
         self._concurrency = concurrency
+        self._most = most or concurrency
         self._pace = Pace(rate) if rate else None
         self._gap = 1 / rate if rate else 0.0
         self._probe = probe
@@ -45,7 +47,7 @@ class Gate:
     def places(self) -> int:
         """At once. A quick hook may have most of the worker, for it leaves soon; the rest is the others'."""
         quarters = 1 if (self._mean or 0) > SLOW else 3
-        return max(1, self._concurrency * quarters // 4)
+        return min(self._most, max(1, self._concurrency * quarters // 4))
 
     def enter(self, now: float) -> float:
         """0: make the attempt, and `leave` after it. Else the seconds to come back after."""

@@ -36,8 +36,9 @@ class Answer(NamedTuple):
 
 async def send(client: httpx.AsyncClient, hook: Hook, event_id: str, body: bytes) -> Answer:
     """`client` is a guarded one. Whatever happens on the way is an answer."""
-    headers = signing.sign(hook.secrets, event_id, int(clock.now()), body)
-    headers["content-type"] = "application/json"
+    signed = signing.sign(hook.secrets, event_id, int(clock.now()), body)
+    # Ours come last: whatever an operator has set, the message stays a signed one.
+    headers = hook.headers | signed | {"content-type": "application/json"}
     answer = None
     try:
         async with (

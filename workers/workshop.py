@@ -91,7 +91,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         hook_client=hook_client,
         hooks={hook.name: hook for hook in settings.hooks},
         gates={
-            hook.name: Gate(settings.concurrency, hook.rate, settings.breaker_probe)
+            hook.name: Gate(settings.concurrency, hook.rate, settings.breaker_probe, hook.concurrency)
             for hook in settings.hooks
         },
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from service.errors import ConfigError
+from service.settings.references import resolved
 from service.settings.sources import Found, entry_label, read_environment, read_file
 from service.settings.whole import Settings
 
@@ -36,7 +37,7 @@ def load(environ: Mapping[str, str] | None = None, config: Path | None = None) -
     """
     environ = os.environ if environ is None else environ
     variables = read_environment(environ)
-    file = read_file(environ, config)
+    file = resolved(read_file(environ, config), environ)
     found = file.found | variables.found
     problems = variables.problems + file.problems
     try:

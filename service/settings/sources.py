@@ -15,10 +15,10 @@ from service.settings.model import TABLES, UNPREFIXED, Fields
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_PREFIX = "CATCHLIGHT_"
+PREFIX = "CATCHLIGHT_"
 _CONFIG = "CATCHLIGHT_CONFIG"
 _FILE = Path("catchlight.toml")
-_VARIABLES = {_PREFIX + name.upper(): name for name in Fields.model_fields if name not in TABLES}
+_VARIABLES = {PREFIX + name.upper(): name for name in Fields.model_fields if name not in TABLES}
 _NAMES = list(Fields.model_fields)
 _KEYS = {
     "hooks": [str(field.validation_alias or name) for name, field in Hook.model_fields.items()],
@@ -45,7 +45,7 @@ def read_environment(environ: Mapping[str, str]) -> Reading:
         if text := environ.get(name.upper(), "").strip():
             value = True if name == "no_color" else text
             found[name] = Found(value, name.upper(), f"environment {name.upper()}")
-    ours = [variable for variable in environ if variable.startswith(_PREFIX) and variable != _CONFIG]
+    ours = [variable for variable in environ if variable.startswith(PREFIX) and variable != _CONFIG]
     for variable in ours:
         if variable in _VARIABLES:
             found[_VARIABLES[variable]] = Found(
@@ -55,7 +55,7 @@ def read_environment(environ: Mapping[str, str]) -> Reading:
 
 
 def _unknown_variable(variable: str) -> str:
-    if (table := variable.removeprefix(_PREFIX).lower()) in TABLES:
+    if (table := variable.removeprefix(PREFIX).lower()) in TABLES:
         return f"{variable}: belongs in the file, as [[{table}]]"
     return f"{variable}: is unknown; the nearest right one is {_nearest(variable, [*_VARIABLES, _CONFIG])}"
 
@@ -115,4 +115,4 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _bare(name: str) -> str:
-    return name.lower().removeprefix(_PREFIX.lower())
+    return name.lower().removeprefix(PREFIX.lower())

@@ -1,27 +1,18 @@
-"""Downstream hooks: what an operator declares, which events one gets, and what an answer of it means.
-
-A delivery's schedule of n waits allows n + 1 attempts; which status means what is written in `decide`.
-"""
+"""One `[[hooks]]` table: what an operator declares of a downstream endpoint, and what is wrong with it."""
 
 import base64
 import binascii
 import re
-from collections.abc import Iterable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from fnmatch import fnmatchcase
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from service.durations import jittered, parse_duration, parse_rate
+from service.durations import parse_duration, parse_rate
+from service.hooks.headers import Headers
+from service.prediction import Nsfw
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
-_GONE = 410
-_BUSY = frozenset({429, 503})
-_LONGEST_WAIT = 3600.0
-"""However long a busy hook asks us to stay away, in seconds."""
 
 
 def http_url(text: str) -> str:
@@ -71,8 +62,15 @@ def _is_base64(text: str) -> bool:
         return False
 
 
-def _globs(value: Any) -> Any:
+def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+def _whole(value: Any) -> Any:
+    # For pydantic true is the number 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects these
+    return value
 
 
 def _timeout(value: Any) -> float:
@@ -96,72 +94,16 @@ class Hook(BaseModel):
         BeforeValidator(_secrets),
         PlainSerializer(lambda secrets: ["whsec_…"] * len(secrets), return_type=list[str], when_used="json"),
     ] = Field(validation_alias="secret", repr=False)
-    events: Annotated[tuple[str, ...], BeforeValidator(_globs)] = ("*",)
-    models: Annotated[tuple[str, ...], BeforeValidator(_globs)] = ("*",)
+    events: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("*",)
+    models: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("*",)
+    sources: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("*",)
+    nsfw: Annotated[tuple[Nsfw, ...], BeforeValidator(_listed)] = tuple(Nsfw)
+    """Classes of outputs; all of them are no filter."""
     timeout: Annotated[float, BeforeValidator(_timeout)] = 10.0
     """Seconds for one attempt."""
     rate: Annotated[float, BeforeValidator(parse_rate)] | None = None
     """Attempts per second, None for as many as there are."""
-
-
-def matches(hook: Hook, event: str, model: str) -> bool:
-    return _any(hook.events, event) and _any(hook.models, model)
-
-
-def _any(globs: Iterable[str], text: str) -> bool:
-    return any(fnmatchcase(text, glob) for glob in globs)
-
-
-class Delivered(NamedTuple):
-    pass
-
-
-class Retry(NamedTuple):
-    at: float
-    """Seconds since the epoch."""
-
-
-class Dead(NamedTuple):
-    reason: str
-    disable: bool
-    """Whether the hook itself is switched off: it said that it is gone."""
-
-
-def decide(  # noqa: PLR0917 - the facts of one attempt, in the order in which they are known
-    status: int | None,
-    error: str,
-    retry_after: str | None,
-    attempts: int,
-    schedule: tuple[float, ...],
-    now: float,
-    fraction: float,
-) -> Delivered | Retry | Dead:
-    """What follows from one attempt.
-
-    `status` is None when no answer came, and `error` says why. `attempts` counts the one just made;
-    `schedule` and `now` are in seconds; 0 ≤ `fraction` < 1 feeds the jitter.
-    """
-    if status is not None and 200 <= status < 300:  # noqa: PLR2004 - the class of success in HTTP
-        return Delivered()
-    if status == _GONE:
-        return Dead("the hook answered 410, gone", disable=True)
-    if attempts > len(schedule):
-        failure = error if status is None else f"HTTP {status}"
-        return Dead(f"{failure}, after {attempts} attempts", disable=False)
-    wait = jittered(schedule[attempts - 1], fraction)
-    if status in _BUSY:
-        wait = min(max(wait, _asked_wait(retry_after, now)), _LONGEST_WAIT)
-    return Retry(now + wait)
-
-
-def _asked_wait(retry_after: str | None, now: float) -> float:
-    """Seconds from a `Retry-After` of either form in RFC 9110; 0 for none, for the past and for nonsense."""
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        # Thousands of digits are one `inf` for float and an error for int.
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
-    except (ValueError, OverflowError):
-        return 0.0
+    concurrency: Annotated[int, BeforeValidator(_whole), Field(ge=1)] | None = None
+    """Attempts at once, None for a share of the worker; like the rate, in each worker process."""
+    headers: Headers = Field(default={}, repr=False)
+    """Sent with each attempt. The values of those that were references stand here already."""
