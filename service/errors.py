@@ -78,10 +78,16 @@ class ProviderDown(TryLater):
 
 
 class ProviderRefused(GiveUp):
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(
+        self, status: int, message: str, word: str = "provider_refused", retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         """The provider's HTTP status or envelope code."""
+        self.word = word
+        """What it comes to, as `service.wavespeed.Refusal` lists it."""
+        self.retry_after = retry_after
+        """Seconds it asked us to wait, when it said so; only being busy passes by itself."""
 
 
 class SubmitUnknown(GiveUp):

@@ -19,7 +19,7 @@
 | deliveries:active        | zset   | for ever                | commit, deliver      | sweeper, counts   |
 | deliveries:parked:<hook> | set    | for ever                | deliver (hook off)   | enable            |
 | hook:<name>              | hash   | for ever                | deliver, enable      | deliver, hooks    |
-| intent:<key>             | string | 24 h                    | submit               | submit, reconcile |
+| intent:<key>             | string | 7 d                     | submit               | submit, reconcile |
 | intents:open             | zset   | for ever, trimmed       | submit               | reconcile         |
 | role:<role>:<instance>   | hash   | 15 s, renewed           | every role           | status, doctor    |
 | roles                    | zset   | for ever, trimmed       | every role           | status, doctor    |

@@ -55,7 +55,14 @@ def check_id(id_: str) -> str:
     return id_
 
 
-def _check_metadata(metadata: Mapping[str, Any]) -> None:
+def check_key(key: object) -> None:
+    """Raises InvalidInput for what cannot be an Idempotency-Key."""
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise InvalidInput("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> None:
+    """Raises InvalidInput for what is no JSON, or too much of it."""
     try:
         size = len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode())
     except (TypeError, ValueError, RecursionError) as error:
@@ -70,6 +77,7 @@ class Operator:
         self._ledger = ledger
         self._intake = intake
         self._client = client
+        self._has_warned = False
 
     async def submit(self, submission: Submission, key: str | None = None) -> Ref:
         """Submit with our callback URL; the id is durable on return.
@@ -79,9 +87,9 @@ class Operator:
         it was: then it is never repeated, and reconciling will tell.
         """
         wavespeed.validate(submission.model, submission.input)
-        _check_metadata(submission.metadata)
-        if key is not None and not _KEY.fullmatch(key):
-            raise InvalidInput("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+        check_metadata(submission.metadata)
+        if key is not None:
+            check_key(key)
         intent = Intent(
             key=key or uuid.uuid4().hex,
             digest=submission.digest(),
@@ -110,7 +118,8 @@ class Operator:
 
     async def _post(self, submission: Submission, intent: Intent) -> str:
         webhook = self._settings.callback_url(wavespeed.SOURCE)
-        if webhook is None:
+        if webhook is None and not self._has_warned:
+            self._has_warned = True
             log.warning(
                 "submit.without_callback", fix="set CATCHLIGHT_PUBLIC_URL; until then it is polled for"
             )
@@ -155,7 +164,7 @@ class Operator:
 
     async def track(self, id_: str, model: str = "", metadata: Mapping[str, Any] | None = None) -> Ref:
         """Adopt an id; what is known already stays as it is, but takes the metadata."""
-        _check_metadata(metadata or {})
+        check_metadata(metadata or {})
         ref = Ref(wavespeed.SOURCE, check_id(id_))
         await self._intake.accept(
             Arrival(

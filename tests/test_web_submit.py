@@ -132,27 +132,27 @@ async def test_inputs_out_of_range_are_named_before_the_provider_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "expected"),
+    ("status", "said", "expected", "reason"),
     [
-        (400, {"code": 400, "message": "bad prompt"}, 422),
-        (400, {"error": "webhook callback does not support base64 output"}, 422),
-        (404, {"code": 404, "message": "no such model"}, 422),
-        (200, {"code": 1401, "message": "invalid parameter"}, 422),
-        (200, {"code": 1200, "message": "content moderation"}, 422),
-        (402, {"code": 402, "message": "insufficient balance"}, 402),
-        (429, {"code": 429, "message": "concurrency limit"}, 429),
-        (401, {"code": 401, "message": "invalid key"}, 502),
-        (403, {"code": 403, "message": "forbidden"}, 502),
+        (400, {"code": 400, "message": "bad prompt"}, 422, "invalid_input"),
+        (400, {"error": "webhook callback does not support base64 output"}, 422, "invalid_input"),
+        (404, {"code": 404, "message": "no such model"}, 422, "provider_refused"),
+        (200, {"code": 1401, "message": "invalid parameter"}, 422, "invalid_input"),
+        (200, {"code": 1200, "message": "content moderation"}, 422, "moderation"),
+        (402, {"code": 402, "message": "insufficient balance"}, 402, "insufficient_balance"),
+        (429, {"code": 429, "message": "concurrency limit"}, 429, "concurrency_limit"),
+        (401, {"code": 401, "message": "invalid key"}, 502, "key_refused"),
+        (403, {"code": 403, "message": "forbidden"}, 502, "key_refused"),
     ],
 )
 async def test_a_refusal_of_the_provider_is_told_and_the_key_may_be_used_again(
-    redis_url: str, httpserver: HTTPServer, status: int, said: dict[str, Any], expected: int
+    redis_url: str, httpserver: HTTPServer, status: int, said: dict[str, Any], expected: int, *, reason: str
 ) -> None:
     httpserver.expect_request(f"/api/v3/{CHARACTER}").respond_with_json(said, status)
     async with serving(redis_url, provider_url=httpserver.url_for("/api/v3")) as server:
         for _ in range(2):
             answer = await submit(server, key="k")
-            assert (answer.status_code, answer.json()["reason"]) == (expected, "provider_refused")
+            assert (answer.status_code, answer.json()["reason"]) == (expected, reason)
             assert str(said.get("message") or said.get("error")) in answer.json()["detail"]
     assert len(httpserver.log) == 2
 

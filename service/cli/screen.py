@@ -44,6 +44,11 @@ def data(value: object) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
+def record(value: object) -> None:
+    """One of many: JSON on a line of its own, told as soon as it is known."""
+    typer.echo(json.dumps(value))
+
+
 def line(text: str) -> None:
     """One piece of data for people, on stdout."""
     typer.echo(plain(text))

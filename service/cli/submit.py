@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli import inputs, screen
+from service.cli.batch import submit_all
 from service.cli.operating import operating
-from service.errors import NotFound
+from service.errors import InvalidInput, NotFound
 from service.operator import Submission, check_id
 from service.prediction import TERMINAL, Stage
 
@@ -23,11 +25,14 @@ LOOK_EVERY = 0.5
 
 
 def submit(
-    model: Annotated[str, typer.Argument(help="As the provider names it: vendor/name.")],
+    model: Annotated[
+        str | None, typer.Argument(help="As the provider names it: vendor/name.", show_default=False)
+    ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option("-i", "--input", metavar="K=V", help="An input, or @file.json with an object of them."),
     ] = None,
+    *,
     metadata: Annotated[
         list[str] | None,
         typer.Option(metavar="K=V", help="Kept with the prediction and told to hooks; or @file.json."),
@@ -35,7 +40,20 @@ def submit(
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same one never submits twice.")
     ] = None,
-    *,
+    many: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="One JSON object a line: model, input, metadata, key; a result each.",
+        ),
+    ] = None,
+    batch: Annotated[
+        str, typer.Option(help="With --from: under another name the same lines are submitted once more.")
+    ] = "",
+    at_once: Annotated[int, typer.Option(min=1, max=64, help="With --from: so many at once.")] = 8,
+    yes: Annotated[bool, typer.Option("--yes", help="With --from: do it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --from: only check and count.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow it to its end; exit 0 if that is done.")
     ] = False,
@@ -43,12 +61,27 @@ def submit(
 ) -> None:
     """Start a prediction with our callback URL; its id is durable before it is printed.
 
-    Values that are JSON numbers, booleans, lists or objects are sent as such, all others as text.
+    Values that are JSON numbers, booleans, lists or objects are sent as such, all others as text. With --from
+    every line is checked before the first is sent, and the same command again goes on where it was.
     """
+    if many is not None:
+        _refuse_beside_a_file(given, metadata, key, watch=watch)
+        submit_all(many, model, batch, at_once, yes=yes, dry_run=dry_run)
+        return
+    if model is None:
+        raise InvalidInput("MODEL", "is missing; name a model, or a file with --from")
     submission = Submission(
         model, inputs.parse("-i", given or ()), inputs.parse("--metadata", metadata or ())
     )
     asyncio.run(_submit(submission, key, watch=watch, as_json=as_json))
+
+
+def _refuse_beside_a_file(
+    given: list[str] | None, metadata: list[str] | None, key: str | None, *, watch: bool
+) -> None:
+    named = {"-i": given, "--metadata": metadata, "--key": key, "--watch": watch}
+    for option in (option for option, value in named.items() if value):
+        raise InvalidInput(option, "says something of one prediction, and --from brings many")
 
 
 async def _submit(submission: Submission, key: str | None, *, watch: bool, as_json: bool) -> None:

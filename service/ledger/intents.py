@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from service.ledger.scripts import Scripts
 
-KEPT_FOR = 86_400
+KEPT_FOR = 7 * 86_400
+"""Seconds: as long as the provider lists what became of one. A forgotten key would bill again."""
 _WRITTEN = ("digest", "model", "at", "id")
 _CLOCKS_APART = 120.0
 """Seconds by which the provider's clock may differ from ours when an intent is tied to a found id."""
@@ -43,6 +44,12 @@ class Intents:
         text = _encoded(intent, uuid.uuid4().hex)
         earlier = await self._scripts.run("intend", intent.key, text, f"{intent.at:.3f}", KEPT_FOR)
         return _decoded(intent.key, earlier) if earlier else None
+
+    async def find(self, key: str) -> Intent | None:
+        """What was written under a key, for as long as that is remembered."""
+        with reaching():
+            text = cast("str | None", await self._redis.get(keys.INTENT + key))
+        return _decoded(key, text) if text else None
 
     async def became(self, intent: Intent, id_: str) -> None:
         done = replace(intent, id=id_)

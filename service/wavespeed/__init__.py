@@ -1,5 +1,6 @@
 """WaveSpeedAI: the one place that speaks its API, its callbacks and its signatures."""
 
+from service.wavespeed.answer import Refusal
 from service.wavespeed.client import Client, open_http
 from service.wavespeed.inputs import validate
 from service.wavespeed.parse import parse, report
@@ -11,6 +12,7 @@ SOURCE = "wavespeed"
 __all__ = [
     "SOURCE",
     "Client",
+    "Refusal",
     "Verified",
     "claimed_id",
     "open_http",

@@ -30,6 +30,37 @@ class Kind(StrEnum):
     """Whether the request was carried out is anyone's guess."""
 
 
+class Refusal(StrEnum):
+    """Why the provider said no to a submit: whose move it is."""
+
+    MODERATION = "moderation"
+    INVALID_INPUT = "invalid_input"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    CONCURRENCY_LIMIT = "concurrency_limit"
+    """Too many at once, or too fast: it passes by itself."""
+    KEY_REFUSED = "key_refused"
+    PROVIDER_REFUSED = "provider_refused"
+
+
+_REFUSALS = {
+    1200: Refusal.MODERATION,
+    1400: Refusal.INVALID_INPUT,
+    1401: Refusal.INVALID_INPUT,
+    1402: Refusal.INVALID_INPUT,
+    400: Refusal.INVALID_INPUT,
+    422: Refusal.INVALID_INPUT,
+    401: Refusal.KEY_REFUSED,
+    403: Refusal.KEY_REFUSED,
+    402: Refusal.INSUFFICIENT_BALANCE,
+    429: Refusal.CONCURRENCY_LIMIT,
+}
+
+
+def refusal(code: int) -> Refusal:
+    """`code` as an answer has it: the HTTP status, or the envelope's."""
+    return _REFUSALS.get(code, Refusal.PROVIDER_REFUSED)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     kind: Kind

@@ -13,7 +13,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from service import clock, errors
-from service.wavespeed.answer import Answer, Kind, read, retry_after
+from service.wavespeed.answer import Answer, Kind, read, refusal, retry_after
 from service.wavespeed.inputs import check_model
 from service.wavespeed.parse import ID, report
 
@@ -58,7 +58,7 @@ class Client:
         check_model(model)
         body = _encode(inputs)
         try:
-            answer, _ = await self._exchange(
+            answer, wait = await self._exchange(
                 "POST", f"/{model}", body, {"webhook": webhook} if webhook else {}
             )
         except _FAULTS as error:
@@ -66,7 +66,12 @@ class Client:
                 raise errors.ProviderDown(f"no connection to the provider: {_name(error)}") from error
             raise errors.SubmitUnknown(f"no answer to the submit: {_name(error)}") from error
         if answer.kind in (Kind.REFUSED, Kind.BUSY):
-            raise errors.ProviderRefused(answer.code, self._masked(answer.message))
+            raise errors.ProviderRefused(
+                answer.code,
+                self._masked(answer.message),
+                refusal(answer.code),
+                retry_after(wait, clock.now()) if answer.kind is Kind.BUSY else None,
+            )
         if answer.kind is Kind.BROKEN:
             raise errors.SubmitUnknown(self._masked(answer.message))
         try:
@@ -153,7 +158,7 @@ class Client:
             return answer.said
         message = self._masked(answer.message)
         if answer.kind is Kind.REFUSED:
-            raise errors.ProviderRefused(answer.code, message)
+            raise errors.ProviderRefused(answer.code, message, refusal(answer.code))
         raise errors.ProviderDown(message, retry_after(wait, clock.now()))
 
     async def _exchange(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -99,10 +100,9 @@ def of(error: errors.CatchlightError) -> Problem:
         case errors.LedgerDown():
             return redis_down("Redis cannot take it now")
         case errors.ProviderDown():
-            wait = {"Retry-After": str(int(error.retry_after))} if error.retry_after else None
-            return Problem(502, "provider_down", text, wait)
+            return Problem(502, "provider_down", text, _asked_wait(error.retry_after))
         case errors.ProviderRefused():
-            return Problem(_status_of_refusal(error.status), "provider_refused", text)
+            return Problem(_status_of_refusal(error.status), error.word, text, _asked_wait(error.retry_after))
         case _:
             status, reason = _PLAIN.get(type(error), (400, "refused"))
             return Problem(status, reason, text)
@@ -110,6 +110,10 @@ def of(error: errors.CatchlightError) -> Problem:
 
 def redis_down(detail: str) -> Problem:
     return Problem(503, "redis_down", detail, {"Retry-After": "1"})
+
+
+def _asked_wait(seconds: float | None) -> dict[str, str]:
+    return {"Retry-After": str(math.ceil(seconds))} if seconds else {}
 
 
 def _status_of_refusal(said: int) -> int:
