@@ -11,6 +11,7 @@
 | expiry                   | zset   | for ever, trimmed       | commit               | trim              |
 | settled                  | zset   | until it is compact     | commit, restore      | sweeper           |
 | review                   | zset   | for ever, trimmed       | commit               | review            |
+| loss                     | zset   | until it has ended      | sweeper              | scaling           |
 | due:work                 | zset   | for ever                | accept, lease, …     | sweeper           |
 | due:poll                 | zset   | for ever                | accept, sweeper      | sweeper           |
 | delivery:<delivery id>   | hash   | RETENTION once ended    | commit, deliver      | deliver, API      |
@@ -26,6 +27,7 @@
 | sweeper                  | string | 10 s, renewed           | sweeper              | sweeper           |
 | clock                    | string | for ever                | sweeper              | sweeper           |
 | reconciled               | string | 14 d, renewed           | sweeper              | sweeper           |
+| drift                    | hash   | for ever, one per source | sweeper, reconcile  | status, reconcile |
 | aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
 | refused                  | zset   | 30 d after the last     | receiver             | refused, API      |
 | refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
@@ -57,6 +59,8 @@ SETTLED = PREFIX + "settled"
 """What has ended and is not compact yet, by when it ended."""
 REVIEW = PREFIX + "review"
 """Predictions that ended with a held output."""
+LOSS = PREFIX + "loss"
+"""What has waited for longer than a moment, by when it was created: its outputs are deleted a week later."""
 DUE_WORK = PREFIX + "due:work"
 DUE_POLL = PREFIX + "due:poll"
 DELIVERY = PREFIX + "delivery:"
@@ -75,6 +79,8 @@ CLOCK = PREFIX + "clock"
 """The server's time at the last sweep."""
 RECONCILED = PREFIX + "reconciled"
 """A mark of the last reconciliation: gone or older when Redis has lost what it had."""
+DRIFT = PREFIX + "drift"
+"""What the last reconciliation of each source found, as JSON."""
 ASIDE = PREFIX + "aside"
 REFUSED = PREFIX + "refused"
 REFUSED_BY = PREFIX + "refused:by:"

@@ -18,7 +18,7 @@ from service.ledger import Arrival, Commit, Ledger
 from service.prediction import Nsfw, Reason, Ref, Report, Stage, Step, Verdict, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
 T = TypeVar("T")
@@ -58,10 +58,14 @@ class CommandLine:
         return plain | {f"CATCHLIGHT_{name.upper()}": value for name, value in ours.items()}
 
     def run(self, *arguments: str, **settings: str) -> Ran:
+        return self.run_in(self.environment(**settings), *arguments)
+
+    def run_in(self, environment: Mapping[str, str], *arguments: str) -> Ran:
+        """With exactly these variables, say those of a story's house."""
         done = subprocess.run(
             [sys.executable, "-m", "service.cli", *arguments],
             cwd=self.folder,
-            env=self.environment(**settings),
+            env=dict(environment),
             capture_output=True,
             text=True,
             timeout=60,

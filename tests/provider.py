@@ -54,10 +54,11 @@ class Provider:
     async def list(self, request: Request) -> Response:
         query = await request.json()
         page, size = query["page"], query["page_size"]
-        if refusal := self._heard(f"list {page}"):
+        what = "list of the oldest" if "created_before" in query else "list"
+        if refusal := self._heard(f"{what} {page}"):
             return refusal
-        after = query.get("created_after", "")
-        items = [_listed(said) for said in self.predictions.values() if said["created_at"] >= after]
+        after, before = query.get("created_after", ""), query.get("created_before", "9999")
+        items = [_listed(said) for said in self.predictions.values() if after <= said["created_at"] <= before]
         return _enveloped({"page": page, "items": items[(page - 1) * size : page * size]})
 
     def _heard(self, what: str) -> Response | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service import wavespeed
+from service.drift import NUMBERS
 from service.simulator.load import submit_direct
 from service.simulator.run import running
 from service.simulator.simulator import SimulatorConfig
@@ -43,6 +44,24 @@ def test_what_nobody_told_us_of_is_adopted_once(cli: CommandLine, provider: str)
     assert cli.run("show", id_, "--json").json["source"] == wavespeed.SOURCE
     again = cli.run("reconcile", "--since", "7d", **at_it)
     assert (again.code, "1 listed" in again.out, "0 of them new" in again.out) == (0, True, True)
+
+
+def test_the_drift_is_shown_in_full_and_kept_for_whoever_asks_later(cli: CommandLine, provider: str) -> None:
+    none_yet = cli.run("reconcile", "--last")
+    assert (none_yet.code, none_yet.err.startswith("error: ")) == (3, True)
+    asyncio.run(submit_direct(provider, "acme/painter", INPUTS, None))
+    first = cli.run("reconcile", provider_url=f"{provider}/api/v3")
+    rows = {line.split("  ")[0]: line.split()[-1] for line in first.out.splitlines()[2:]}
+    assert list(rows) == [name.replace("_", " ") for name in NUMBERS]
+    assert rows["late"] == "stage:awaited"
+    last = cli.run("reconcile", "--last", "--json")
+    counts = {"listed": 1, "missing": 1, "never_called_back": 1}
+    assert {name: n for name, n in last.json.items() if n and name in NUMBERS} == counts
+    (kept,) = last.json["sources"]
+    assert (kept["source"], kept["adopted"]) == (wavespeed.SOURCE, 1)
+    status = cli.run("status", "--json")
+    assert status.json["reconciled"] == [kept]
+    assert "never called back" in cli.run("status").out
 
 
 @pytest.mark.parametrize("since", ["8d", "0", "yesterday"])

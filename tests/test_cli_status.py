@@ -58,6 +58,11 @@ def test_a_missing_role_fails_only_while_work_waits(role: str, waiting: dict[str
     ("facts", "name", "fix"),
     [
         (replace(WELL, scaling=IDLE | {"oldest_due_seconds": 31.0}), "late", "catchlight work --processes 2"),
+        (
+            replace(WELL, scaling=IDLE | {"nearest_deletion_seconds": 86_399.0}),
+            "deletion",
+            "catchlight work --processes 2",
+        ),
         (replace(WELL, disabled={"crm": "410"}), "hooks", "catchlight hooks enable crm"),
         (replace(WELL, stages={"dead": 2}), "dead", "catchlight replay stage:dead --dry-run"),
         (replace(WELL, forged=20), "refused", "catchlight refused"),
@@ -88,6 +93,11 @@ def test_many_signatures_that_did_not_hold_lately_are_a_warning(
     assert ran.code == 0
     assert ("catchlight refused" in {problem["fix"] for problem in ran.json["problems"]}) is warned
     assert ran.json["tally"][f"refused_{reason}"] == 25
+
+
+@pytest.mark.parametrize("seconds", [None, 86_400.0])
+def test_a_deletion_that_is_far_away_is_no_problem(seconds: float | None) -> None:
+    assert judge(replace(WELL, scaling=IDLE | {"nearest_deletion_seconds": seconds})) == []
 
 
 def test_the_worst_comes_first() -> None:

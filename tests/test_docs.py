@@ -11,6 +11,7 @@ from pathlib import Path
 
 from service import embedded
 from service.cli.table import ROWS
+from service.drift import NUMBERS
 from service.hooks import Hook
 from service.settings import load
 from service.wavespeed import signature
@@ -48,6 +49,10 @@ def test_the_runbooks_table_has_every_setting_with_its_default_and_meaning() -> 
 def test_the_runbook_has_every_key_of_a_hook() -> None:
     named = [str(field.validation_alias or name) for name, field in Hook.model_fields.items()]
     assert re.findall(r"^\| `(\w+)` \|", RUNBOOK.read_text(), re.MULTILINE)[: len(named)] == named
+
+
+def test_the_runbook_has_every_number_of_a_reconciliation() -> None:
+    assert [name for name in NUMBERS if f"\n| {name} | " not in RUNBOOK.read_text()] == []
 
 
 def test_the_readme_is_short_and_runnable_early() -> None:

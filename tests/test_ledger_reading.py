@@ -138,7 +138,8 @@ async def test_what_a_newer_version_wrote_is_shown_as_it_is(ledger: Ledger) -> N
     record = await ledger.reading.record(ref())
     assert record is not None
     assert (record.nsfw[1], record.said_reason) == ("flagged", Reason.PROVIDER_FAILED)
-    assert await ledger.reading.known([ref(), ref("nobody")]) == {ref(): "reviewing"}
+    standings = await ledger.reading.standings([ref(), ref("nobody")])
+    assert {one: standing.stage for one, standing in standings.items()} == {ref(): "reviewing"}
     assert await ledger.predictions.replay(ref()) == "reviewing"
 
 
@@ -163,7 +164,7 @@ async def test_an_id_is_found_by_itself_unless_two_sources_share_it(ledger: Ledg
 
 async def test_the_backlog_is_nothing_only_when_everything_is_drained(ledger: Ledger, clock: Clock) -> None:
     async def backlog() -> float:
-        return (await ledger.reading.scaling())["backlog"]
+        return float((await ledger.reading.scaling())["backlog"])
 
     assert await backlog() == 0
     await accept(ledger, tracked("asked", due_in=60))
@@ -196,6 +197,7 @@ async def test_scaling_counts_what_is_worked_on(ledger: Ledger) -> None:
         "awaited": 0,
         "deliveries_due": 0,
         "oldest_due_seconds": 0,
+        "nearest_deletion_seconds": None,
     }
 
 

@@ -59,7 +59,7 @@ async def test_what_ended_is_adopted_by_its_result_and_what_runs_is_awaited(redi
         assert (done["stage"], done["received_via"]) == (Stage.ACCEPTED, "reconcile")
         assert (broken["stage"], broken["received_via"]) == (Stage.ACCEPTED, "reconcile")
         assert (running["stage"], running["received_via"]) == (Stage.AWAITED, None)
-        assert sorted(both.provider.paths()) == ["broken", "done", "list 1", "list 2"]
+        assert sorted(both.provider.paths()) == ["broken", "done", "list 1", "list 2", "list of the oldest 1"]
 
 
 async def test_flags_are_those_of_the_result_for_a_list_has_none(redis_url: str) -> None:
@@ -136,7 +136,7 @@ async def test_it_turns_pages_until_the_end(redis_url: str) -> None:
         for n in range(PAGE + 5):
             both.provider.add(f"p{n}", "processing")
         assert await both.reconciler.reconcile() == PAGE + 5
-        assert both.provider.paths() == ["list 1", "list 2", "list 3"]
+        assert both.provider.paths() == ["list of the oldest 1", "list 1", "list 2", "list 3"]
 
 
 async def test_the_first_run_looks_at_the_week_and_the_next_at_what_is_new(redis_url: str) -> None:

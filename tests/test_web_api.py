@@ -282,7 +282,7 @@ async def test_an_unknown_state_of_deliveries_is_named(server: Served) -> None:
 
 async def test_scaling_counts_what_is_left_to_do(server: Served) -> None:
     drained = await get(server, "scaling")
-    assert drained == dict.fromkeys(drained, 0)
+    assert drained == dict.fromkeys(drained, 0) | {"nearest_deletion_seconds": None}
     await server.call_back(callback("a"))
     await server.call_back(callback("b", status="processing"))
     await server.client.post("/api/v1/predictions/c/track")

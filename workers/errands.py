@@ -58,7 +58,7 @@ async def _ping(settings: Settings, hook: Hook) -> dict[str, object]:
 
 
 def reconcile(settings: Settings, arguments: list[str]) -> int:
-    """The provider's list of the last SECONDS against the ledger: how many it has, how many were adopted."""
+    """The provider's list of the last SECONDS against the ledger: how the two differ."""
     try:
         seconds = float(arguments[0])
     except (IndexError, ValueError):
@@ -68,20 +68,20 @@ def reconcile(settings: Settings, arguments: list[str]) -> int:
     return 0
 
 
-async def _reconcile(settings: Settings, seconds: float) -> dict[str, object]:
+async def _reconcile(settings: Settings, seconds: float) -> list[dict[str, object]]:
     key = settings.wavespeed_api_key
     if key is None:
         raise ConfigError("WAVESPEED_API_KEY: is not set, and without it the provider tells nothing")
-    ledger = Ledger(settings.require_redis_url(), settings.retention)
+    ledger = Ledger(settings.require_redis_url(), settings.retention, urgent_within=settings.urgent_within)
     since = clock.now() - seconds
     try:
         async with wavespeed.open_http() as http:
             client = wavespeed.Client(settings.provider_url, key.get_secret_value(), http)
             pace = Pace(settings.poll_rate)
-            looked = await Reconciler(settings, ledger, Intake(ledger), client, pace).look(since)
+            drift = await Reconciler(settings, ledger, Intake(ledger), client, pace).look(since)
     finally:
         await ledger.aclose()
-    return {"since": clock.rfc3339(since), "listed": looked.listed, "adopted": looked.adopted}
+    return [drift.public()]
 
 
 def _print(value: object) -> None:

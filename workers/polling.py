@@ -71,6 +71,8 @@ class Poller:
         if self.paused:
             return
         due = await self._ledger.sweeping.due_polls(TAKE_MOST, FIRST_WAIT, GROWTH, self._settings.poll_max)
+        # Who has been awaited longest has least time left before the provider deletes its outputs.
+        due.sort(key=lambda one: one.known_at)
         if len(due) > LIST_ABOVE:
             due = await self._worth_asking(due)
         await self._ask(due)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 
 from service import clock, failpoints, wavespeed
+from service.drift import Drift
 from service.errors import ProviderDown, ProviderRefused, Unparseable
 from service.ledger import Arrival
 from service.prediction import Ref, Step, Verdict, Via
@@ -33,13 +34,6 @@ RETENTION = 7 * 86_400.0
 """The provider lists and keeps a week."""
 
 
-class Looked(NamedTuple):
-    listed: int
-    """Predictions that the provider knows."""
-    adopted: int
-    """Those of them that we had never heard of."""
-
-
 class Reconciler:
     """The first run looks at the whole week, the next ones at what is new since the last that succeeded.
 
@@ -58,6 +52,7 @@ class Reconciler:
         self._since = 0.0
         self._mark = ""
         self._stumbles = 0
+        self._looked_at: set[str] = set()
 
     async def reconcile(self) -> int:
         """How many unknown predictions were found and adopted; 0 too when the provider does not answer."""
@@ -65,7 +60,7 @@ class Reconciler:
         kept = self._mark and await self._ledger.sweeping.mark() == self._mark
         since = self._since if kept else began - RETENTION
         try:
-            found = (await self.look(since)).adopted
+            found = (await self.look(since)).missing
         except (ProviderDown, ProviderRefused) as error:
             log.warning("reconcile.failed", error=str(error))
             return 0
@@ -77,24 +72,42 @@ class Reconciler:
             log.info("reconciled", adopted=found)
         return found
 
-    async def look(self, since: float) -> Looked:
-        """At everything that was created after the instant `since`. Raises ProviderDown, ProviderRefused."""
-        listed = adopted = self._stumbles = 0
+    async def look(self, since: float) -> Drift:
+        """At everything that was created after the instant `since`; what it finds is kept in the ledger.
+
+        Raises ProviderDown, ProviderRefused.
+        """
+        now = clock.now()
+        drift = Drift(wavespeed.SOURCE, since, now)
+        self._stumbles = 0
+        self._looked_at = set()
+        # A list is newest first, and what is deleted soonest stands at its end: that end comes first.
+        edge = now - RETENTION + self._settings.urgent_within
+        if since < edge:
+            await self._look(drift, since, edge)
+        await self._look(drift, max(since, edge), None)
+        self._looked_at = set()
+        await self._ledger.drifts.keep(drift)
+        return drift
+
+    async def _look(self, drift: Drift, since: float, until: float | None) -> None:
         for page in range(1, PAGES_MOST + 1):
             await in_turn(self._pace)
-            reports = await self._client.listed(page, PAGE, created_after=since)
+            reports = await self._client.listed(page, PAGE, created_after=since, created_before=until)
             await failpoints.reach("reconcile.page")
-            listed += len(reports)
-            adopted += await self._adopt(reports)
+            await self._adopt(drift, reports)
             # A page leaves out what is unreadable: only an empty one is surely the last.
             if not reports or older(reports, since):
                 break
-        return Looked(listed, adopted)
 
-    async def _adopt(self, reports: Sequence[Report]) -> int:
-        listed = {Ref(wavespeed.SOURCE, report.id): report for report in reports}
-        known = await self._ledger.reading.known(list(listed))
-        unknown = [ref for ref in listed if ref not in known]
+    async def _adopt(self, drift: Drift, reports: Sequence[Report]) -> None:
+        # What is new at the provider meanwhile pushes others to the next page, where they are listed again.
+        listed = {Ref(wavespeed.SOURCE, one.id): one for one in reports if one.id not in self._looked_at}
+        self._looked_at |= {ref.id for ref in listed}
+        standings = await self._ledger.reading.standings(list(listed))
+        for ref, report in listed.items():
+            drift.note(report.verdict, standings.get(ref))
+        unknown = [ref for ref in listed if ref not in standings]
         for ref in unknown:
             arrival = await self._arrival(ref, listed[ref])
             intent = await self._intent_of(listed[ref])
@@ -105,7 +118,6 @@ class Reconciler:
             await self._intake.accept(arrival)
             if intent is not None:
                 await self._ledger.intents.became(intent, ref.id)
-        return len(unknown)
 
     async def _intent_of(self, listed: Report) -> Intent | None:
         """The submission whose outcome we never learned, when this can only be it."""

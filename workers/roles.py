@@ -131,7 +131,7 @@ def sweep(settings: Settings, _: list[str]) -> int:
 async def _sweep(settings: Settings) -> None:
     stopping = _on_signals(*_STOPS)
     name = workshop.instance_name()
-    ledger = Ledger(settings.require_redis_url(), settings.retention)
+    ledger = Ledger(settings.require_redis_url(), settings.retention, urgent_within=settings.urgent_within)
     intake = Intake(ledger)
     key = settings.wavespeed_api_key
     async with wavespeed.open_http() as http:

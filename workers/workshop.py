@@ -67,6 +67,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         settings.retention,
         connections=settings.concurrency // 2 + 8,
         together=True,
+        urgent_within=settings.urgent_within,
     )
     leases = Leases(ledger, settings.lease)
     vault = open_vault(

@@ -54,7 +54,7 @@ async def opened() -> AsyncIterator[Desk]:
 @asynccontextmanager
 async def ledger_of(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger; that its server is gone is explained to whoever relied on `up`."""
-    ledger = Ledger(redis_address(settings), settings.retention)
+    ledger = Ledger(redis_address(settings), settings.retention, urgent_within=settings.urgent_within)
     try:
         yield ledger
     except LedgerDown as error:

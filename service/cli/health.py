@@ -22,12 +22,16 @@ class Facts:
     roles: Sequence[Mapping[str, Any]]
     """`{role, instance, beat_at}` of every process that beats."""
     stages: Mapping[str, int]
-    scaling: Mapping[str, float]
+    scaling: Mapping[str, Any]
     tally: Mapping[str, int]
     disabled: Mapping[str, str] = field(default_factory=dict)
     """Hook → why it is disabled."""
     forged: int = 0
     """Of the last refused callbacks those of the last hour whose signature did not hold."""
+    urgent_within: float = 86_400.0
+    """Seconds to a deletion at the provider, below which it is worth a warning."""
+    drifts: Sequence[Mapping[str, Any]] = ()
+    """The last reconciliation of each source."""
     warnings: Sequence[str] = ()
     """Of the settings."""
 
@@ -44,6 +48,10 @@ def judge(facts: Facts) -> list[Finding]:
     if (late := facts.scaling["oldest_due_seconds"]) > LATE_AFTER:
         detail = f"the oldest thing due has waited for {span(late)} beyond its time"
         problems.append(Finding("late", State.WARN, detail, "catchlight work --processes 2"))
+    nearest = facts.scaling.get("nearest_deletion_seconds")
+    if nearest is not None and nearest < facts.urgent_within:
+        detail = f"the provider deletes outputs that still wait here in {span(nearest)}"
+        problems.append(Finding("deletion", State.WARN, detail, "catchlight work --processes 2"))
     for hook, why in facts.disabled.items():
         detail = f"the hook {hook} is disabled ({why}); what is for it waits"
         problems.append(Finding("hooks", State.WARN, detail, f"catchlight hooks enable {hook}"))

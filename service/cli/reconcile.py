@@ -1,20 +1,23 @@
-"""`catchlight reconcile`: ask the provider's history, now, for what we never heard of."""
+"""`catchlight reconcile`: ask the provider's history, for what we never heard of, and report the drift."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli import errands, screen
-from service.cli.context import redis_address
+from service.cli.context import ledger_of, redis_address
+from service.drift import NUMBERS, QUERIES, summed
 from service.durations import parse_duration
-from service.errors import ConfigError, InvalidInput
+from service.errors import ConfigError, InvalidInput, NotFound
 from service.settings import load
 from service.settings.environment import child_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from service.settings import Settings
 
 PATIENCE = 3600.0
@@ -24,13 +27,31 @@ LONGEST = 7 * 86_400.0
 
 def command(
     since: Annotated[str, typer.Option(help="How far back, at most the 7d that the provider keeps.")] = "24h",
+    *,
+    last: Annotated[
+        bool, typer.Option("--last", help="Ask nobody: show what the last run found, the sweeper's or yours.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask the provider for everything it lists since then, and adopt what we never heard of.
+    """Ask the provider for everything it lists since then, adopt what we never heard of, report the drift.
 
-    The sweeper does the same on its own, every CATCHLIGHT_RECONCILE_EVERY.
+    The sweeper does the same on its own, every CATCHLIGHT_RECONCILE_EVERY. Exit code 3: --last, and there was
+    no run yet.
     """
     settings = load()
+    reports = asyncio.run(_last(settings)) if last else _looked(settings, since)
+    if not reports:
+        raise NotFound("nothing was reconciled yet")
+    if as_json:
+        screen.data({**summed(reports), "sources": reports})
+        return
+    for report in reports:
+        _show(report, no_color=settings.no_color)
+    if not last and any(report["missing"] for report in reports):
+        screen.say("`catchlight ls via:reconcile` shows those of the missing that had ended")
+
+
+def _looked(settings: Settings, since: str) -> list[dict[str, Any]]:
     try:
         seconds = parse_duration(since)
     except ValueError as error:
@@ -39,19 +60,32 @@ def command(
         raise InvalidInput("--since", "must be more than 0 and at most 7d, which is all that is listed")
     if settings.wavespeed_api_key is None:
         raise ConfigError("WAVESPEED_API_KEY: is not set, and without it the provider tells nothing")
-    looked = asyncio.run(_reconcile(settings, seconds))
-    if as_json:
-        screen.data(looked)
-        return
-    listed, adopted = looked["listed"], looked["adopted"]
-    screen.line(f"{listed} listed since {looked['since']}, {adopted} of them new to us")
-    if adopted:
-        screen.say("`catchlight ls via:reconcile` shows those that had ended")
+    return asyncio.run(_reconcile(settings, seconds))
 
 
-async def _reconcile(settings: Settings, seconds: float) -> dict[str, object]:
+async def _reconcile(settings: Settings, seconds: float) -> list[dict[str, Any]]:
     environment = child_environment({"redis_url": redis_address(settings)})
-    looked: dict[str, object] = await errands.run(
+    reports: list[dict[str, Any]] = await errands.run(
         "reconcile", f"{seconds:g}", patience=PATIENCE, environment=environment
     )
-    return looked
+    return reports
+
+
+async def _last(settings: Settings) -> list[dict[str, Any]]:
+    async with ledger_of(settings) as ledger:
+        return await ledger.drifts.last()
+
+
+def _show(report: Mapping[str, Any], *, no_color: bool) -> None:
+    screen.line(
+        f"{report['source']}: {report['listed']} listed since {report['since']}, "
+        f"{report['missing']} of them new to us; looked at {report['at']}"
+    )
+    screen.table(("", "", "what it counts", "see"), _rows(report), no_color=no_color)
+
+
+def _rows(report: Mapping[str, Any]) -> Sequence[Sequence[object]]:
+    see = {name: f"catchlight ls {query}" for name, query in QUERIES.items()}
+    return [
+        (name.replace("_", " "), report[name], meaning, see.get(name)) for name, meaning in NUMBERS.items()
+    ]

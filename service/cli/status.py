@@ -11,6 +11,7 @@ from service import clock
 from service.cli import health, screen
 from service.cli.context import ledger_of
 from service.cli.spans import ago
+from service.drift import NUMBERS
 from service.errors import LedgerDown
 from service.ledger.durability import Finding, State
 from service.refusals import RefusedFor
@@ -66,6 +67,8 @@ async def _facts(settings: Settings) -> health.Facts:
             tally=await ledger.reading.tally(),
             disabled=await _disabled(ledger, settings),
             forged=await _forged(ledger),
+            urgent_within=settings.urgent_within,
+            drifts=await ledger.drifts.last(),
             warnings=settings.warnings(),
         )
 
@@ -90,6 +93,7 @@ def _public(facts: health.Facts, problems: Sequence[Finding], *, healthy: bool) 
         "stages": dict(facts.stages),
         "scaling": dict(facts.scaling),
         "tally": dict(facts.tally),
+        "reconciled": list(facts.drifts),
     }
 
 
@@ -107,6 +111,16 @@ def _show(facts: health.Facts, problems: Sequence[Finding], *, healthy: bool, no
         ],
         no_color=no_color,
     )
+    if facts.drifts:
+        screen.line("")
+        screen.table(
+            ("reconciled", "last", *(name.replace("_", " ") for name in NUMBERS)),
+            [
+                (one["source"], ago(clock.parse_rfc3339(one["at"]), now), *(one[name] for name in NUMBERS))
+                for one in facts.drifts
+            ],
+            no_color=no_color,
+        )
     for counts in (facts.stages, facts.scaling, facts.tally):
         screen.line("")
         screen.table([name.replace("_", " ") for name in counts], [list(counts.values())], no_color=no_color)

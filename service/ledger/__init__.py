@@ -35,6 +35,7 @@ from service.ledger.arrival import Arrival
 from service.ledger.compacting import Compacting
 from service.ledger.connection import connect, reaching
 from service.ledger.deliveries import Deliveries
+from service.ledger.drifts import Drifts
 from service.ledger.intents import Intents
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
@@ -43,7 +44,7 @@ from service.ledger.records import DeliveryRecord, PredictionRecord
 from service.ledger.refusals import Refusals
 from service.ledger.reviews import Reviews
 from service.ledger.roles import Roles
-from service.ledger.scripts import Scripts
+from service.ledger.scripts import URGENT_WITHIN, Scripts
 from service.ledger.sweeping import DuePoll, Sweeping, Swept
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ __all__ = [
 class Ledger:
     """The whole of it over one Redis client. `retention`: seconds that terminal predictions stay.
 
+    `urgent_within`: seconds to the deletion of their outputs from which on predictions go before all others.
     `together`: for whoever asks much at the same time and each little; calls of scripts share round trips.
     """
 
@@ -78,9 +80,10 @@ class Ledger:
         connections: int = 16,
         virtual_now: Callable[[], float] | None = None,
         together: bool = False,
+        urgent_within: float = URGENT_WITHIN,
     ) -> None:
         self.redis = connect(url, connections=connections)
-        scripts = Scripts(self.redis, virtual_now, together=together)
+        scripts = Scripts(self.redis, virtual_now, together=together, urgent_within=urgent_within)
         self.predictions = Predictions(scripts, retention)
         self.deliveries = Deliveries(scripts, retention)
         self.sweeping = Sweeping(scripts)
@@ -90,6 +93,7 @@ class Ledger:
         self.intents = Intents(scripts)
         self.refusals = Refusals(scripts)
         self.policies = Policies(scripts)
+        self.drifts = Drifts(self.redis)
         self.roles = Roles(self.redis)
 
     async def aclose(self) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from service import keys
+from service.drift import Standing
 from service.errors import Conflict, NotFound
 from service.ledger import compact, held
 from service.ledger.compact import Whole
@@ -79,14 +80,21 @@ class Reading:
                 lines = await self._redis.lrange(keys.TIMELINE + str(record.ref), 0, -1)
         return shown(map(json.loads, lines))
 
-    async def known(self, refs: Sequence[Ref]) -> dict[Ref, Stage | str]:
-        """The stages of those that the ledger has."""
+    async def standings(self, refs: Sequence[Ref]) -> dict[Ref, Standing]:
+        """Where those stand that the ledger has."""
         with reaching():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for ref in refs:
-                    pipe.hget(keys.PREDICTION + str(ref), "stage")
-                stages = await pipe.execute()
-        return {ref: known(Stage, stage) for ref, stage in zip(refs, stages, strict=True) if stage}
+                    pipe.hmget(keys.PREDICTION + str(ref), "stage", "via", compact.LIVES)
+                rows = dict(zip(refs, await pipe.execute(), strict=True))
+        whole = await self._whole_ones([str(ref) for ref, (_, _, lives) in rows.items() if lives])
+        return {
+            ref: Standing(
+                known(Stage, stage), via or _whole(whole.get(str(ref), {})).fields.get("via") or None
+            )
+            for ref, (stage, via, _) in rows.items()
+            if stage
+        }
 
     async def page(
         self, query: Query, limit: int, cursor: str | None
@@ -199,9 +207,13 @@ class Reading:
             totals = cast("dict[str, str]", await self._redis.hgetall(keys.TALLY))
         return {name: int(n) for name, n in totals.items()}
 
-    async def scaling(self) -> dict[str, float]:
-        """The contract's scaling object; a backlog of 0 means drained."""
-        waiting, working, awaited, due, deliveries_due, oldest = await self._scripts.run("scaling")
+    async def scaling(self) -> dict[str, Any]:
+        """The contract's scaling object; a backlog of 0 means drained.
+
+        `nearest_deletion_seconds`: until the provider deletes the first outputs of what has waited here for
+        longer than a moment; None when nothing has.
+        """
+        waiting, working, awaited, due, deliveries_due, oldest, nearest = await self._scripts.run("scaling")
         return {
             "backlog": waiting + working + due + deliveries_due,
             "waiting": waiting,
@@ -210,6 +222,7 @@ class Reading:
             "awaited": awaited,
             "deliveries_due": deliveries_due,
             "oldest_due_seconds": float(oldest),
+            "nearest_deletion_seconds": float(nearest) if nearest else None,
         }
 
     async def _deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord]:

@@ -16,17 +16,25 @@ if TYPE_CHECKING:
 
     from service.ledger.connection import Redis
 
+URGENT_WITHIN = 86_400.0
+
 
 class Scripts:
     """Runs scripts on Redis' own clock, or on a virtual one when given (seconds since the epoch)."""
 
     def __init__(
-        self, redis: Redis, virtual_now: Callable[[], float] | None = None, *, together: bool = False
+        self,
+        redis: Redis,
+        virtual_now: Callable[[], float] | None = None,
+        *,
+        together: bool = False,
+        urgent_within: float = URGENT_WITHIN,
     ) -> None:
         self.redis = redis
         self._together = Together(redis) if together else None
         self._virtual_now = virtual_now
-        self._scripts = {name: redis.register_script(source) for name, source in sources().items()}
+        whole = sources(urgent_within)
+        self._scripts = {name: redis.register_script(source) for name, source in whole.items()}
 
     async def run(self, name: str, *arguments: str | float | bytes) -> Any:
         """The script's answer. Raises LedgerDown."""
@@ -39,9 +47,10 @@ class Scripts:
             return await script(args=whole)
 
 
-def sources() -> dict[str, str]:
-    """Script name → its whole source."""
+def sources(urgent_within: float = URGENT_WITHIN) -> dict[str, str]:
+    """Script name → its whole source; `urgent_within` as the ledger has it."""
     folder = resources.files("service.ledger") / "lua"
     files = {entry.name.removesuffix(".lua"): entry.read_text("utf-8") for entry in folder.iterdir()}
-    prelude = keys.lua() + queues.lua() + files.pop("prelude")
+    urgent = f"local URGENT_WITHIN = {urgent_within:.0f}\n"
+    prelude = urgent + keys.lua() + queues.lua() + files.pop("prelude")
     return {name: prelude + body for name, body in files.items()}

@@ -121,6 +121,11 @@ class Fields(BaseModel):
     reconcile_every: Duration = setting(
         "5m", "How often the provider's list is compared with the ledger; 0 = off"
     )
+    urgent_within: Duration = setting(
+        "1d",
+        "Predictions whose outputs the provider deletes within this, 7 days after it created them, go first; "
+        "0 = none",
+    )
     breaker_probe: Annotated[Duration, longer_than("0s")] = setting(
         "30s", "How often a hook is tried while its breaker is open"
     )

@@ -41,7 +41,7 @@ log = structlog.get_logger("serve")
 def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEADLINE) -> Starlette:
     """Raises ConfigError for an odd address of Redis, or no secret: who cannot verify must not receive."""
     settings.require_webhook_secrets()
-    ledger = Ledger(redis_url, settings.retention)
+    ledger = Ledger(redis_url, settings.retention, urgent_within=settings.urgent_within)
     intake = Intake(ledger)
     key = settings.wavespeed_api_key
     http = wavespeed.open_http()

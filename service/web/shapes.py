@@ -130,6 +130,7 @@ SHAPES = {
         awaited={"type": "integer"},
         deliveries_due={"type": "integer"},
         oldest_due_seconds={"type": "number"},
+        nearest_deletion_seconds={"type": ["number", "null"]},
     ),
     "Session": _object(role=_words(Role), expires_at={"type": "string", "format": "date-time"}),
     "Callback": {

@@ -86,7 +86,7 @@ class Reviewed(Predictions):
     def time_passes(self, seconds: float, reclaim: bool) -> None:
         super().time_passes(seconds, reclaim)
         # What was forgotten and comes again counts its tokens anew; no lease outlives a retention.
-        self.void = [one for one in self.void if self.run(self.ledger.reading.known([one.ref]))]
+        self.void = [one for one in self.void if self.run(self.ledger.reading.standings([one.ref]))]
 
     @rule(id_=ids)
     def worked(self, id_: str) -> None:

@@ -22,7 +22,7 @@ from service.simulator.sink import Outage, Sink
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -76,6 +76,10 @@ class World:
             self.flaky_hook = await stack.enter_async_context(serving(self.flaky_sink.app()))
             self._ready.set()
             await self._over.wait()
+
+    def run(self, act: Coroutine[Any, Any, None]) -> None:
+        """On the provider's own loop."""
+        asyncio.run_coroutine_threadsafe(act, self._loop).result(30)
 
     def __enter__(self) -> Self:
         self._thread.start()

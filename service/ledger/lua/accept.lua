@@ -60,7 +60,7 @@ end
 
 local function create_complete(ref, item)
   local fields = completion(item)
-  for _, field in ipairs({'day', item.day, 'generation', 1, 'rings', 1, 'pushed', push_process(ref, 1)}) do
+  for _, field in ipairs({'day', item.day, 'generation', 1, 'rings', 1, 'pushed', push_process(ref, 1, item.created_at)}) do
     fields[#fields + 1] = field
   end
   create(ref, 'accepted', item, fields)

@@ -45,6 +45,7 @@ if TERMINAL[to] then
   redis.call('HSET', key, 'finished_at', was and was.finished_at or instant(NOW))
   redis.call('ZREM', K.DUE_WORK, ref)
   redis.call('ZREM', K.DUE_POLL, ref)
+  redis.call('ZREM', K.LOSS, ref)
   note(ref, 'committed', to)
   for _, event in ipairs(what.events) do send(event) end
   redis.call('HDEL', key, 'redeliver', 'crashes', 'crashes_alone', 'was')

@@ -5,11 +5,12 @@ local taken = {}
 
 each_due(K.DUE_POLL, limit, function(ref)
   local key = K.PREDICTION .. ref
-  local held = redis.call('HMGET', key, 'stage', 'known_at', 'polls')
+  local held = redis.call('HMGET', key, 'stage', 'known_at', 'polls', 'created_at')
   if held[1] == 'awaited' then
     redis.call('HINCRBY', key, 'polls', 1)
     local wait = math.min(first * growth ^ math.min(tonumber(held[3]), 60), longest)
     redis.call('ZADD', K.DUE_POLL, instant(NOW + wait), ref)
+    watch_loss(ref, held[4], held[2])
     taken[#taken + 1] = ref
     taken[#taken + 1] = held[2]
   else

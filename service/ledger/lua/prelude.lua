@@ -14,6 +14,14 @@ local NOW_ISO = ARGV[2]
 -- second for so many jobs: looking must not outrun working.
 local GUARD, GUARD_JOBS = 5, 500
 
+-- The provider deletes outputs so many seconds after it created their prediction. What it deletes within URGENT_WITHIN is
+-- worked on before all else; what it has deleted has no hurry any more.
+local KEPT = 604800
+local function is_urgent(born)
+  local left = (tonumber(born) or NOW) + KEPT - NOW
+  return left > 0 and left < URGENT_WITHIN
+end
+
 local TERMINAL = {done = true, failed = true, expired = true, dead = true}
 -- What lives and ages with a prediction.
 local OF_PREDICTION = {K.PREDICTION, K.TIMELINE, K.OUTBOX, K.EVENTS}
@@ -110,9 +118,10 @@ end
 local listed = false
 
 -- A job as RQ writes it, which calls one of our functions with texts that need no escapes in JSON. `pushed` numbers the
--- jobs in the order of the queue, whatever the clock does meanwhile.
-local function push_job(job_id, template, call, description)
-  local job, pushed = RQ.job .. job_id, number()
+-- jobs in the order of the queue, whatever the clock does meanwhile. What goes before all else has no place in that order:
+-- its number is 0, and as long as such a job is the head, no job is taken for lost.
+local function push_job(job_id, template, call, description, first)
+  local job, pushed = RQ.job .. job_id, first and 0 or number()
   redis.call('HSET', job, 'data', call, 'description', description, 'created_at', NOW_ISO,
     'enqueued_at', NOW_ISO, 'pushed_at', instant(NOW), 'pushed', pushed, unpack(template))
   redis.call('EXPIRE', job, 604800)
@@ -120,7 +129,11 @@ local function push_job(job_id, template, call, description)
     redis.call('SADD', RQ.queues, RQ.queue)
     listed = true
   end
-  queued = redis.call('RPUSH', RQ.queue, job_id)
+  if first then
+    queued = redis.call('LPUSH', RQ.queue, job_id)
+  else
+    queued = redis.call('RPUSH', RQ.queue, job_id)
+  end
   return pushed
 end
 
@@ -137,17 +150,19 @@ local function gone_from_queue(pushed)
   return not queue_head or queue_head > pushed
 end
 
--- Queue the n-th job of a prediction; its number goes into the record.
-local function push_process(ref, n)
+-- Queue the n-th job of a prediction that was `born` then; its number goes into the record.
+local function push_process(ref, n, born)
   local source, id = split(ref)
   redis.call('ZADD', K.DUE_WORK, next_look(), ref)
   return push_job('p-' .. source .. '-' .. id .. '-' .. n, PROCESS_JOB,
-    '["' .. RQ.process .. '",null,["' .. source .. '","' .. id .. '"],{}]', 'process ' .. source .. ' ' .. id)
+    '["' .. RQ.process .. '",null,["' .. source .. '","' .. id .. '"],{}]', 'process ' .. source .. ' ' .. id,
+    is_urgent(born))
 end
 
 local function ring_process(ref)
   local key = K.PREDICTION .. ref
-  redis.call('HSET', key, 'pushed', push_process(ref, redis.call('HINCRBY', key, 'rings', 1)))
+  local born = redis.call('HGET', key, 'created_at')
+  redis.call('HSET', key, 'pushed', push_process(ref, redis.call('HINCRBY', key, 'rings', 1), born))
 end
 
 local function ring_deliver(delivery_id)
@@ -169,6 +184,12 @@ local function deliver_anew(delivery_id)
   redis.call('PERSIST', key)
   redis.call('SREM', K.DELIVERIES_PARKED .. redis.call('HGET', key, 'hook'), delivery_id)
   ring_deliver(delivery_id)
+end
+
+-- Known to wait: by when its outputs will be gone. What is worked on at once never gets here.
+local function watch_loss(ref, created, known)
+  local born = tonumber(created or '') or tonumber(known or '')
+  if born and born + KEPT > NOW then redis.call('ZADD', K.LOSS, instant(born), ref) end
 end
 
 local function move(ref, from, to)

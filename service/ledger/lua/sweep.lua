@@ -1,7 +1,8 @@
 -- Look after everything that is due: predictions first, then deliveries. ARGV[3] the most to touch of each,
 -- [4] 1 to reclaim expired leases, 0 just after an outage of Redis: then nobody could renew, and nobody crashed;
 -- [5] seconds since the last sweep by a clock that cannot be set, or '' when that is not known.
--- Expired leases are crashes and go back to work; jobs lost from the queue ring again.
+-- Expired leases are crashes and go back to work; jobs lost from the queue ring again, and so do those that became urgent
+-- while they waited in it.
 -- Returns {rung, crashed, delivered-rings, seconds by which the server's clock was set, as text}.
 local limit = tonumber(ARGV[3])
 local reclaim = ARGV[4] == '1'
@@ -26,9 +27,12 @@ end
 
 local function look(ref)
   local key = K.PREDICTION .. ref
-  local held = redis.call('HMGET', key, 'stage', 'pushed')
+  local held = redis.call('HMGET', key, 'stage', 'pushed', 'created_at', 'known_at')
+  if held[1] == 'accepted' or held[1] == 'working' then watch_loss(ref, held[3], held[4]) end
   if held[1] == 'accepted' then
-    if held[2] and not gone_from_queue(tonumber(held[2])) then
+    local pushed = tonumber(held[2] or '')
+    local overtakes = pushed and pushed > 0 and is_urgent(held[3])
+    if pushed and not overtakes and not gone_from_queue(pushed) then
       redis.call('ZADD', K.DUE_WORK, next_look(), ref)
     else
       ring_process(ref)
@@ -69,8 +73,18 @@ local function look_at_active(id)
   end
 end
 
+-- What nobody waits for any more: it is past saving, or a version that does not know this list has ended it.
+local function tidy_loss()
+  redis.call('ZREMRANGEBYSCORE', K.LOSS, '-inf', instant(NOW - KEPT))
+  for _, ref in ipairs(redis.call('ZRANGE', K.LOSS, 0, 9)) do
+    local stage = redis.pcall('HGET', K.PREDICTION .. ref, 'stage')
+    if type(stage) ~= 'string' or TERMINAL[stage] then redis.call('ZREM', K.LOSS, ref) end
+  end
+end
+
 local by = stepped()
 each_due(K.DUE_WORK, limit, look)
 each_due(K.DELIVERIES_WAITING, limit, look_at_delivery)
 each_due(K.DELIVERIES_ACTIVE, limit, look_at_active)
+tidy_loss()
 return {rung, crashed, redelivered, instant(by)}
