@@ -12,6 +12,9 @@
 | settled                  | zset   | until it is compact     | commit, restore      | sweeper           |
 | review                   | zset   | for ever, trimmed       | commit               | review            |
 | loss                     | zset   | until it has ended      | sweeper              | scaling           |
+| word:<name>:<value>      | zset   | for ever, trimmed       | accept, commit, …    | lists             |
+| words                    | zset   | for ever, trimmed       | accept, commit, …    | lists, trim       |
+| marked                   | hash   | for ever                | trim                 | lists, trim       |
 | due:work                 | zset   | for ever                | accept, lease, …     | sweeper           |
 | due:poll                 | zset   | for ever                | accept, sweeper      | sweeper           |
 | delivery:<delivery id>   | hash   | RETENTION once ended    | commit, deliver      | deliver, API      |
@@ -38,6 +41,7 @@
 
 All start with `catchlight:`. Scores are seconds since the epoch, except in `index`, `stage:*`, `review`,
 `refused` and `deliveries`, where a score is a sequence number: unique, so a page's cursor is exact.
+A word's scores are numbers of blocks of sequence numbers (`ledger/walking.py`).
 `events` holds the body of each event under its id. When a prediction has ended a while ago, all of it stands
 in its hash alone (`ledger/compact.py`), and its deliveries' hashes say no more than whose they are.
 RETENTION is a day longer as a key's TTL, so that `trim` always comes first and takes the entries of every
@@ -61,6 +65,12 @@ REVIEW = PREFIX + "review"
 """Predictions that ended with a held output."""
 LOSS = PREFIX + "loss"
 """What has waited for longer than a moment, by when it was created: its outputs are deleted a week later."""
+WORD = PREFIX + "word:"
+"""The blocks of sequence numbers in which something has a word that lists are searched by."""
+WORDS = PREFIX + "words"
+"""All words that have blocks, in the order of the alphabet."""
+MARKED = PREFIX + "marked"
+"""From which sequence number on words have all their blocks, and where trimming them goes on."""
 DUE_WORK = PREFIX + "due:work"
 DUE_POLL = PREFIX + "due:poll"
 DELIVERY = PREFIX + "delivery:"

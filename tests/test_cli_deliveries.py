@@ -40,6 +40,8 @@ def test_a_delivery_is_shown_as_the_api_does(cli: CommandLine, redis_url: str) -
         (["--state", "pending"], 0),
         (["--hook", "crm"], 1),
         (["--hook", "erp"], 0),
+        (["state:dead", "hook:c*", "err:500"], 1),
+        (["state:dead", "--hook", "erp"], 0),
     ],
 )
 def test_deliveries_are_listed_by_state_and_hook(
@@ -47,6 +49,12 @@ def test_deliveries_are_listed_by_state_and_hook(
 ) -> None:
     told(redis_url, "p1")
     assert len(cli.run("deliveries", "ls", *options, "--json").json["items"]) == found
+
+
+def test_a_wrong_word_is_exit_2_and_named(cli: CommandLine) -> None:
+    ran = cli.run("deliveries", "ls", "stage:done")
+    assert (ran.code, ran.out) == (2, "")
+    assert "`stage:done`: there is no stage; use id, err, hook" in ran.err
 
 
 def test_a_list_for_people_names_what_failed(cli: CommandLine, redis_url: str) -> None:

@@ -13,6 +13,7 @@ from service import embedded
 from service.cli.table import ROWS
 from service.drift import NUMBERS
 from service.hooks import Hook
+from service.ledger.query import WORDS
 from service.settings import load
 from service.wavespeed import signature
 from service.web import body
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 RUNBOOK = ROOT / "deploy" / "README.md"
 _TABLE = re.compile(r"(<!-- settings:[^\n]*-->\n)(.*?)(<!-- /settings -->)", re.DOTALL)
+_WORDS = re.compile(r"(<!-- words:[^\n]*-->\n)(.*?)(<!-- /words -->)", re.DOTALL)
 
 
 def settings_table() -> str:
@@ -33,6 +35,14 @@ def settings_table() -> str:
         name = f"`{row.variable}`" if row.variable else f"`[[{row.name}]]`"
         default = row.default if "`" in row.default or row.default == "none" else f"`{row.default}`"
         lines.append(f"| {name} | {default} | {row.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def words_table() -> str:
+    lines = ["| Word | Of | Finds those |", "|---|---|---|"]
+    for word in WORDS:
+        lists = ["predictions"] * word.predictions + ["deliveries"] * word.deliveries
+        lines.append(f"| `{word.example}` | {', '.join(lists)} | {word.meaning} |")
     return "\n".join(lines) + "\n"
 
 
@@ -53,6 +63,10 @@ def test_the_runbook_has_every_key_of_a_hook() -> None:
 
 def test_the_runbook_has_every_number_of_a_reconciliation() -> None:
     assert [name for name in NUMBERS if f"\n| {name} | " not in RUNBOOK.read_text()] == []
+def test_the_readme_has_every_word_of_the_query_language() -> None:
+    found = _WORDS.search(README.read_text())
+    assert found
+    assert found[2] == words_table(), "run: uv run python -m tests.test_docs"
 
 
 def test_the_readme_is_short_and_runnable_early() -> None:
@@ -113,6 +127,8 @@ def test_the_readmes_signed_callback_is_answered_as_it_says(tmp_path: Path) -> N
 
 
 def main() -> None:
+    text = README.read_text()
+    README.write_text(_WORDS.sub(lambda found: found[1] + words_table() + found[3], text))
     text = RUNBOOK.read_text()
     RUNBOOK.write_text(_TABLE.sub(lambda found: found[1] + settings_table() + found[3], text))
 

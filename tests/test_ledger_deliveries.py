@@ -6,6 +6,7 @@ import pytest
 
 from service import keys
 from service.hooks import Dead, Delivered, Retry
+from service.ledger.query import DeliveryQuery
 from service.prediction import Disposition, Step
 from tests.builders import (
     RETENTION,
@@ -258,7 +259,7 @@ async def test_lists_of_deliveries_filter_and_page_exactly(ledger: Ledger) -> No
     await told(ledger, "newer")
     rest, _ = await ledger.reading.deliveries(4, cursor)
     assert [one["id"] for one in rest] == ids[1::-1]
-    crm, _ = await ledger.reading.deliveries(9, cursor, hook="crm")
+    crm, _ = await ledger.reading.deliveries(9, cursor, DeliveryQuery(hook="crm"))
     assert [one["id"] for one in crm] == [ids[1]]
-    delivered, end = await ledger.reading.deliveries(9, None, state="delivered")
+    delivered, end = await ledger.reading.deliveries(9, None, DeliveryQuery(state="delivered"))
     assert ([one["id"] for one in delivered], end) == ([ids[0]], None)

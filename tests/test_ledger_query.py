@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from service.errors import InvalidInput
-from service.ledger import PredictionRecord, query
-from service.ledger.query import Query
+from service.ledger import DeliveryRecord, PredictionRecord, query
+from service.ledger.query import WORDS, Query
 from service.prediction import Nsfw, Stage, Via
 from tests.builders import NOON, ref
 
@@ -15,6 +15,10 @@ RECORD = PredictionRecord(
     via="poll",
     known_at=NOON,
     nsfw=(Nsfw.CLEAN, Nsfw.FLAGGED),
+    reason="outputs_gone",
+    error="0: connect timeout",
+    outputs=({"index": 0, "error": "refused_host"},),
+    metadata={"user": 42, "team": "red", "vip": True},
 )
 
 
@@ -46,6 +50,11 @@ def test_since_takes_an_instant(text: str) -> None:
         (":done", "there is no "),
         ("colour:red", "`colour:red`: there is no colour; use stage, id"),
         ("stage:done stage:dead", "`stage:dead` says stage twice"),
+        ("meta.user:1 meta.user:2", "`meta.user:2` says meta.user twice"),
+        ("model:*flux", "`model:*flux`: a * stands at the end only"),
+        ("meta.:1", "`meta.:1`: there is no meta."),
+        ("state:dead", "`state:dead`: there is no state"),
+        ("until:tomorrow", "`until:tomorrow`"),
     ],
 )
 def test_an_error_points_at_the_word(text: str, said: str) -> None:
@@ -62,6 +71,22 @@ def test_an_error_points_at_the_word(text: str, said: str) -> None:
         ("id:abc", False),
         ("model:acme/*", True),
         ("model:painter", False),
+        ("model:acme/painter", True),
+        ("source:ma*", True),
+        ("until:1s", False),
+        ("until:2023-11-14T22:13:20Z", True),
+        ("err:timeout", True),
+        ("err:TIME*", True),
+        ("err:outputs_gone", True),
+        ("err:time", False),
+        ("err:refused_*", True),
+        ("meta.user:42", True),
+        ("meta.user:4*", True),
+        ("meta.user:4", False),
+        ("meta.team:red", True),
+        ("meta.vip:true", True),
+        ("meta.nobody:*", False),
+        ("meta.user:42 meta.team:blue", False),
         ("source:main", True),
         ("source:other", False),
         ("nsfw:flagged", True),
@@ -79,3 +104,52 @@ def test_all_words_must_hold(words: str, matches: bool) -> None:
 def test_since_is_when_we_learned_of_it() -> None:
     assert not query.parse("since:1s", NOON + 2).matches(RECORD)
     assert query.parse("since:3s", NOON + 2).matches(RECORD)
+
+
+DELIVERY = DeliveryRecord(
+    "dlv_1",
+    ref("abc1"),
+    "evt_1",
+    "prediction.completed",
+    "crm",
+    "dead",
+    error="answered 500",
+    created_at=NOON,
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "matches"),
+    [
+        ("", True),
+        ("id:dlv_1", True),
+        ("id:dlv_2", False),
+        ("hook:crm", True),
+        ("hook:cr", False),
+        ("state:dead", True),
+        ("state:pending", False),
+        ("event:prediction.*", True),
+        ("event:output.*", False),
+        ("err:500", True),
+        ("err:503", False),
+        ("since:0s", True),
+        ("until:1s", False),
+        ("hook:c* state:dead err:answered", True),
+    ],
+)
+def test_deliveries_have_words_of_their_own(words: str, matches: bool) -> None:
+    assert query.parse_deliveries(words, NOON).matches(DELIVERY) is matches
+
+
+@pytest.mark.parametrize("text", ["stage:done", "state:lost", "meta.user:1", "crm"])
+def test_a_word_of_another_list_is_none_of_theirs(text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        query.parse_deliveries(text, NOON)
+
+
+def test_every_example_of_a_word_is_a_query() -> None:
+    for word in WORDS:
+        parses = [query.parse] * word.predictions + [query.parse_deliveries] * word.deliveries
+        assert parses
+        for parse in parses:
+            parse(word.example, NOON)

@@ -327,7 +327,7 @@ async def test_what_aged_away_untrimmed_waits_no_longer(ledger: Ledger) -> None:
 
 async def test_a_long_queue_is_read_in_bounded_steps(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.ledger.reading._CHUNKS", 1)
-    monkeypatch.setattr("service.ledger.reading._CHUNK", 3)
+    monkeypatch.setattr("service.ledger.reading.CHUNK", 3)
     for number in range(7):
         await ended(ledger, HELD, id_=f"p{number}")
     items, cursor = await ledger.reading.held(Query(id="p0"), 2, None)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from service.ledger import Ledger
     from tests.builders import Clock
 
+WORDS = ("model:acme/painter", "via:callback", "delivery.hook:crm", "delivery.hook:mail")
 HOOKS = (hook("crm"), hook("mail", events=["prediction.*"]))
 
 
@@ -45,6 +46,8 @@ async def test_no_key_of_ours_lives_for_ever_but_those_on_the_list(ledger: Ledge
         keys.SEQUENCE,
         keys.SETTLED,
         keys.STAGE + "done",
+        keys.WORDS,
+        *(keys.WORD + word for word in WORDS),
     }
     immortal = [key for key in await ledger.redis.keys("*") if await ledger.redis.ttl(key) < 0]
     assert set(immortal) == allowed | {"rq:queue:catchlight", "rq:queues"}

@@ -262,6 +262,30 @@ async def test_what_is_under_way_cannot_be_replayed(server: Served, step: str) -
     assert refused(answer)[:2] == (409, "conflict")
 
 
+@pytest.mark.parametrize(
+    ("path", "params", "said"),
+    [
+        ("predictions", {"query": "stage:gone"}, "`stage:gone`"),
+        ("predictions", {"query": "stage:done event:x"}, "`event:x`: there is no event"),
+        ("review", {"query": "model:*flux"}, "`model:*flux`"),
+        ("deliveries", {"query": "stage:done"}, "`stage:done`: there is no stage"),
+        ("deliveries", {"query": "state:dead", "state": "dead"}, "says again"),
+    ],
+)
+async def test_a_bad_query_is_a_400_that_points_at_the_word(
+    path: str, params: dict[str, str], said: str, server: Served
+) -> None:
+    answer = await server.client.get(f"/api/v1/{path}", params=params)
+    assert refused(answer) == (400, "invalid", "query")
+    assert said in answer.json()["detail"]
+
+
+async def test_deliveries_are_found_by_words(server: Served, redis_url: str) -> None:
+    await ended(server, redis_url)
+    for query, count in (("state:dead hook:c* err:500", 1), ("event:output.*", 0), (f"id:{DELIVERY}", 1)):
+        assert len((await get(server, "deliveries", query=query))["items"]) == count
+
+
 async def test_deliveries_are_listed_filtered_and_sent_again(server: Served, redis_url: str) -> None:
     await ended(server, redis_url)
     (listed,) = (await get(server, "deliveries", state="dead", hook="crm"))["items"]

@@ -13,6 +13,7 @@ from service.cli import screen
 from service.cli.context import opened
 from service.cli.spans import span
 from service.errors import NotFound
+from service.ledger.query import WORDS, parse_deliveries
 
 PARTLY = 5
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API does.")]
@@ -25,19 +26,29 @@ class State(StrEnum):
 
 
 def ls(
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[QUERY]...", help=" ".join(word.example for word in WORDS if word.deliveries)
+        ),
+    ] = None,
+    *,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     hook: Annotated[str | None, typer.Option(help="Only those for this hook.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="The most to list.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list ended.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List deliveries, newest first: one event for one hook each."""
-    asyncio.run(_ls(state, hook, limit, cursor, as_json=as_json))
+    """List deliveries, newest first: one event for one hook each. All words of the query must hold."""
+    also = [f"state:{state}"] if state else []
+    also += [f"hook:{hook}"] if hook else []
+    asyncio.run(_ls(" ".join([*(query or ()), *also]), limit, cursor, as_json=as_json))
 
 
-async def _ls(state: str | None, hook: str | None, limit: int, cursor: str | None, *, as_json: bool) -> None:
+async def _ls(text: str, limit: int, cursor: str | None, *, as_json: bool) -> None:
+    wanted = parse_deliveries(text, clock.now())
     async with opened() as desk:
-        items, following = await desk.ledger.reading.deliveries(limit, cursor, state=state, hook=hook)
+        items, following = await desk.ledger.reading.deliveries(limit, cursor, wanted)
     if as_json:
         screen.data({"items": items, "next": following})
         return

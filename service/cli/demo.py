@@ -23,6 +23,7 @@ from service.cli.supervisor import Child, ChildFailed, Supervisor
 from service.cli.tally import Tally, take
 from service.ending import end
 from service.ledger import Ledger
+from service.ledger.query import DeliveryQuery
 from service.settings import load
 from service.settings.environment import child_environment
 from service.simulator.load import Planned, drive, plan
@@ -221,7 +222,7 @@ async def _until_done(
             open_ones = counts["awaited"] + counts["accepted"] + counts["working"]
             terminal = sum(counts.values()) - open_ones
             known = stage.simulator.truth()["totals"]["predictions"]
-            pending = await stage.ledger.reading.deliveries(1, None, state="pending")
+            pending = await stage.ledger.reading.deliveries(1, None, DeliveryQuery(state="pending"))
             if not open_ones and terminal >= known and stage.simulator.quiet and not pending[0]:
                 return
         await asyncio.sleep(LOOK_EVERY)

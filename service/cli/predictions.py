@@ -12,7 +12,7 @@ from service.cli import paragraph, screen
 from service.cli.context import Desk, opened
 from service.cli.spans import ago
 from service.errors import NotFound
-from service.ledger.query import parse
+from service.ledger.query import WORDS, parse
 from service.operator import SOURCES, check_id
 
 MOST = 200
@@ -34,7 +34,7 @@ def ls(
         list[str] | None,
         typer.Argument(
             metavar="[QUERY]...",
-            help="stage:failed model:flux* id:abc* source:main nsfw:flagged via:poll since:2h",
+            help=" ".join(word.example for word in WORDS if word.predictions),
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="The most to list.")] = 50,
@@ -49,7 +49,7 @@ async def _ls(text: str, limit: int, cursor: str | None, *, as_json: bool) -> No
     now = clock.now()
     wanted = parse(text, now)
     async with opened() as desk:
-        items, following = await desk.ledger.reading.page(wanted, limit, cursor)
+        items, following = await desk.ledger.reading.page(wanted, limit, cursor, SOURCES)
     if as_json:
         screen.data({"items": items, "next": following})
         return

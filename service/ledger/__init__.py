@@ -9,6 +9,13 @@ What the operations cost, where n is all that is kept. One thing's payload, outp
 most) are always read as a whole, and never those of another; its places in sorted sets are O(log n) each.
 Nothing asks for KEYS, nothing does a SCAN.
 
+How a list is found by the words of its query: `stage` has a sorted set for each. `model`, `nsfw` (flagged and
+unknown), `via` (all but callback) and `err`, and of deliveries `hook`, `state:dead` and `err`, have blocks
+(`walking.py`): O(log n) for each block, a few bytes per prediction, and what is in a block is looked at.
+`since` and `until` are found by halving, O(log n) look-ups. A whole `id` is looked up. The others (`source`,
+`hook`, `meta`, an id's beginning, and what nearly everything says) are looked for in what the words beside
+them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
+
 | Operation                                                  | Cost                                       |
 |------------------------------------------------------------|--------------------------------------------|
 | accept, of b arrivals                                      | O(b log n)                                 |
@@ -21,6 +28,7 @@ Nothing asks for KEYS, nothing does a SCAN.
 | record, prediction, delivery, deliveries_of, find          | O(1)                                       |
 | page, held, deliveries, refused: k, from any cursor        | O(log n + k)                               |
 | the same, filtered by more than a stage                    | O(log n + 40 * max(k, 100)) at most        |
+| page, deliveries, of an id                                 | O(1)                                       |
 | scaling; counts; tally                                     | O(log n); O(stages); O(names in it)        |
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |

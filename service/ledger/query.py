@@ -1,10 +1,15 @@
-"""The words of a list's query, as in `stage:failed model:flux* id:abc* nsfw:flagged via:poll since:2h`."""
+"""The query language of every list, one for command line and API: `stage:failed model:flux* since:2h`.
+
+`WORDS` is its documentation; the README's table is made from it. A value is matched exactly, or by its
+beginning when it ends in `*`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+import json
+import re
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from service import clock
 from service.durations import parse_duration
@@ -12,23 +17,61 @@ from service.errors import InvalidInput
 from service.prediction import Nsfw, Stage, Via
 
 if TYPE_CHECKING:
-    from service.ledger.records import PredictionRecord
+    from collections.abc import Iterable
 
-_NAMES = ("stage", "id", "model", "source", "nsfw", "via", "since")
+    from service.ledger.records import DeliveryRecord, PredictionRecord
+
+Found = TypeVar("Found", "Query", "DeliveryQuery")
+
+ALL = "*"
+META = "meta."
+STATES = ("pending", "delivered", "dead")
+_TOLD = re.compile(r"\w+")
+
+
+class Word(NamedTuple):
+    name: str
+    example: str
+    meaning: str
+    predictions: bool = True
+    """Is it a word of the list of predictions?"""
+    deliveries: bool = False
+
+
+WORDS = (
+    Word("stage", "stage:failed", f"in this stage: {', '.join(Stage)}"),
+    Word("id", "id:3f9a*", "with this id, of the prediction or the delivery", deliveries=True),
+    Word("model", "model:vendor/flux*", "of this model"),
+    Word("source", "source:main", "of this provider account"),
+    Word("nsfw", "nsfw:flagged", f"with an output of this class: {', '.join(Nsfw)}"),
+    Word("via", "via:poll", f"whose completion came so: {', '.join(Via)}"),
+    Word("err", "err:timeout", "whose reason or error has this word", deliveries=True),
+    Word("hook", "hook:crm", "with a delivery for this hook, or for it", deliveries=True),
+    Word("meta.KEY", "meta.user:42", "whose metadata has this value under this key"),
+    Word("state", "state:dead", f"in this state: {', '.join(STATES)}", predictions=False, deliveries=True),
+    Word("event", "event:prediction.*", "that tell this kind of event", predictions=False, deliveries=True),
+    Word("since", "since:2h", "not older than this; or from an instant on (RFC 3339)", deliveries=True),
+    Word("until", "until:2026-11-28T12:00:00Z", "not newer than that", deliveries=True),
+)
+"""All words of a query must hold. Ages count from when the ledger first heard of a prediction, and from when
+a delivery was made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """All words must hold. `id` and `model` are globs; `stage` has an index of its own."""
+    """Of predictions. A text is a pattern; instants are seconds since the epoch."""
 
     stage: Stage | None = None
-    id: str = "*"
-    model: str = "*"
-    source: str | None = None
+    id: str = ALL
+    model: str = ALL
+    source: str = ALL
     nsfw: Nsfw | None = None
     via: Via | None = None
     since: float | None = None
-    """Seconds since the epoch."""
+    until: float | None = None
+    err: str = ALL
+    hook: str = ALL
+    meta: tuple[tuple[str, str], ...] = ()
 
     @property
     def takes_all(self) -> bool:
@@ -36,43 +79,135 @@ class Query:
         return replace(self, stage=None) == Query()
 
     def matches(self, record: PredictionRecord) -> bool:
+        """But for its stage, which has an index of its own, and its hooks, which stand elsewhere."""
         return (
-            fnmatchcase(record.ref.id, self.id)
-            and fnmatchcase(record.model, self.model)
-            and self.source in (None, record.ref.source)
+            fits(self.id, record.ref.id)
+            and fits(self.model, record.model)
+            and fits(self.source, record.ref.source)
             and (self.nsfw is None or self.nsfw in record.nsfw)
             and self.via in (None, record.via)
-            and (self.since is None or record.known_at >= self.since)
+            and _within(record.heard_at, self.since, self.until)
+            and (self.err == ALL or _says(self.err, _errors(record)))
+            and all(fits(wanted, _as_text(record.metadata.get(key))) for key, wanted in self.meta)
         )
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryQuery:
+    """Of deliveries."""
+
+    id: str = ALL
+    hook: str = ALL
+    state: str | None = None
+    event: str = ALL
+    err: str = ALL
+    since: float | None = None
+    until: float | None = None
+
+    @property
+    def takes_all(self) -> bool:
+        return self == DeliveryQuery()
+
+    def matches(self, delivery: DeliveryRecord) -> bool:
+        return (
+            fits(self.id, delivery.id)
+            and fits(self.hook, delivery.hook)
+            and self.state in (None, delivery.state)
+            and fits(self.event, delivery.event)
+            and _within(delivery.created_at or 0.0, self.since, self.until)
+            and (self.err == ALL or _says(self.err, [delivery.error or ""]))
+        )
+
+
+EVERY_DELIVERY = DeliveryQuery()
+
+
 def parse(text: str, now: float) -> Query:
-    """Raises InvalidInput that points at the word."""
-    query: dict[str, object] = {}
+    """A query of predictions. Raises InvalidInput that points at the word."""
+    return _parsed(Query, {word.name for word in WORDS if word.predictions}, text, now)
+
+
+def parse_deliveries(text: str, now: float) -> DeliveryQuery:
+    """A query of deliveries. Raises InvalidInput that points at the word."""
+    return _parsed(DeliveryQuery, {word.name for word in WORDS if word.deliveries}, text, now)
+
+
+def fits(pattern: str, text: str | None) -> bool:
+    """Exactly, or by the beginning. Nothing fits where there is nothing, but for the pattern of all."""
+    if text is None:
+        return False
+    return text.startswith(pattern[:-1]) if pattern.endswith(ALL) else text == pattern
+
+
+def _parsed(kind: type[Found], known: set[str], text: str, now: float) -> Found:
+    found: dict[str, Any] = {}
+    seen = set()
     for word in text.split():
         name, colon, value = word.partition(":")
         if not colon or not value:
-            raise InvalidInput("query", f"`{word}` is not name:value, as in stage:failed or model:flux*")
-        if name in query:
+            raise InvalidInput("query", f"`{word}` is not name:value, as in {_example(known)}")
+        if name in seen:
             raise InvalidInput("query", f"`{word}` says {name} twice")
-        query[name] = _value(word, name, value, now)
-    return Query(**query)  # type: ignore[arg-type]  # _value checked every name and type
+        seen.add(name)
+        if name.startswith(META) and name != META and "meta.KEY" in known:
+            found["meta"] = (*found.get("meta", ()), (name.removeprefix(META), _pattern(word, value)))
+        elif name in known and name in {field.name for field in fields(kind)}:
+            found[name] = _value(word, name, value, now)
+        else:
+            use = ", ".join(word.name for word in WORDS if word.name in known)
+            raise InvalidInput("query", f"`{word}`: there is no {name}; use {use}")
+    return kind(**found)
+
+
+def _example(known: set[str]) -> str:
+    return " or ".join([word.example for word in WORDS if word.name in known][:2])
 
 
 def _value(word: str, name: str, value: str, now: float) -> object:
-    vocabularies = {"stage": Stage, "nsfw": Nsfw, "via": Via}
+    if name in ("since", "until"):
+        return _instant(word, value, now)
+    vocabularies: dict[str, Iterable[str]] = {"stage": Stage, "nsfw": Nsfw, "via": Via, "state": STATES}
     if vocabulary := vocabularies.get(name):
-        if value not in list(vocabulary):
-            raise InvalidInput("query", f"`{word}`: {name} is one of {', '.join(vocabulary)}")
-        return vocabulary(value)
-    if name == "since":
-        instant = clock.parse_rfc3339(value)
-        if instant is not None:
-            return instant
-        try:
-            return now - parse_duration(value)
-        except ValueError as error:
-            raise InvalidInput("query", f"`{word}`: {error}") from error
-    if name in _NAMES:
+        for one in vocabulary:
+            if one == value:
+                return one
+        raise InvalidInput("query", f"`{word}`: {name} is one of {', '.join(vocabulary)}")
+    return _pattern(word, value)
+
+
+def _pattern(word: str, value: str) -> str:
+    if ALL in value[:-1]:
+        raise InvalidInput("query", f"`{word}`: a * stands at the end only, for whatever begins so")
+    return value
+
+
+def _instant(word: str, value: str, now: float) -> float:
+    instant = clock.parse_rfc3339(value)
+    if instant is not None:
+        return instant
+    try:
+        return now - parse_duration(value)
+    except ValueError as error:
+        raise InvalidInput("query", f"`{word}`: {error}") from error
+
+
+def _within(at: float, since: float | None, until: float | None) -> bool:
+    return (since is None or at >= since) and (until is None or at <= until)
+
+
+def _errors(record: PredictionRecord) -> list[str]:
+    of_outputs = [str(output.get("error") or "") for output in record.outputs]
+    return [record.reason or "", record.error or "", record.said_error, *of_outputs]
+
+
+def _says(pattern: str, texts: Iterable[str]) -> bool:
+    """As a whole, or one of its words, whatever their case."""
+    wanted = pattern.lower()
+    lower = [text.lower() for text in texts if text]
+    return any(fits(wanted, said) for text in lower for said in (text, *_TOLD.findall(text)))
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
         return value
-    raise InvalidInput("query", f"`{word}`: there is no {name}; use {', '.join(_NAMES)}")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

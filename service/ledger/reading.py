@@ -11,24 +11,27 @@ from service.errors import Conflict, NotFound
 from service.ledger import compact, held
 from service.ledger.compact import Whole
 from service.ledger.connection import reaching
-from service.ledger.pages import below
+from service.ledger.finding import Finding
+from service.ledger.pages import below, position
+from service.ledger.query import ALL, EVERY_DELIVERY, fits
 from service.ledger.records import DeliveryRecord, PredictionRecord, known, shown
+from service.ledger.walking import CHUNK
 from service.prediction import Ref, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.ledger.query import Query
+    from service.ledger.query import DeliveryQuery, Query
     from service.ledger.scripts import Scripts
 
-_CHUNK = 100
 _CHUNKS = 40
-"""A page that filters by more than its index reads at most so much of it before it stops with a cursor."""
+"""So much of a list is read at most for one page before it stops with a cursor, whatever was found."""
 
 # All that a list shows; a payload may be megabytes.
 _LISTED = (
-    "source", "id", "stage", "model", "status", "reason", "via", "known_at", "created_at", "received_at",
-    "finished_at", "attempts", "nsfw", "outputs", "reviews", "metadata", "error", "said_error", compact.LIVES,
+    "source", "id", "stage", "model", "status", "reason", "via", "known_at", "first_at", "created_at",
+    "received_at", "finished_at", "attempts", "nsfw", "outputs", "reviews", "metadata", "error",
+    "said_error", compact.LIVES,
 )  # fmt: skip
 
 
@@ -36,6 +39,7 @@ class Reading:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
         self._redis = scripts.redis
+        self._finding = Finding(scripts.redis, self.record, self.delivery)
 
     async def find(self, id_: str, source: str | None, sources: Sequence[str]) -> Ref:
         """The key of an id. Raises NotFound, or Conflict when two sources have it and none is named."""
@@ -97,25 +101,37 @@ class Reading:
         }
 
     async def page(
-        self, query: Query, limit: int, cursor: str | None
+        self, query: Query, limit: int, cursor: str | None, sources: Sequence[str] = ()
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Newest first. A cursor is the sequence number of the last item shown."""
+        """Newest first. A cursor is the sequence number down to which all was looked at.
+
+        `sources`: where they are given, a whole id is looked up and not looked for.
+        """
+        if sources and not query.id.endswith(ALL):
+            return await self._by_id(query, sources)
         index = keys.STAGE + query.stage if query.stage else keys.INDEX
         items: list[dict[str, Any]] = []
         # Where everything is wanted, nothing is read to be left out: a compact record is a text to unpack.
-        size = limit if query.takes_all else max(limit, _CHUNK)
-        for _ in range(_CHUNKS):
-            chunk = await below(self._redis, index, cursor, size)
-            for sequence, record in await self._listed(chunk):
+        size = limit if query.takes_all else max(limit, CHUNK)
+        walk, before = await self._finding.predictions(query, index, position(cursor))
+        chunks = 0
+        async for chunk in walk.chunks(before, size):
+            if chunks == _CHUNKS:
+                return items, cursor
+            for sequence, record in await self._listed(chunk.rows, query):
                 cursor = sequence
                 if record is not None and query.matches(record):
                     items.append(record.public())
                     if len(items) == limit:
                         return items, cursor
-            if len(chunk) < size:
-                return items, None
-            size = max(limit, _CHUNK)
-        return items, cursor
+            cursor, chunks = chunk.cursor, chunks + 1
+        return items, None
+
+    async def _by_id(self, query: Query, sources: Sequence[str]) -> tuple[list[dict[str, Any]], None]:
+        wanted = [(str(Ref(source, query.id)), "") for source in sources]
+        found = [record for _, record in await self._listed(wanted, query) if record is not None]
+        staged = [record for record in found if query.stage in (None, record.stage)]
+        return [record.public() for record in staged if query.matches(record)], None
 
     async def held(
         self, query: Query, limit: int, cursor: str | None
@@ -124,8 +140,8 @@ class Reading:
         last, shown = held.after(cursor)
         items: list[dict[str, Any]] = []
         for _ in range(_CHUNKS):
-            chunk = await below(self._redis, keys.REVIEW, last, max(limit, _CHUNK))
-            for sequence, record in await self._listed(chunk):
+            chunk = await below(self._redis, keys.REVIEW, position(last), max(limit, CHUNK))
+            for sequence, record in await self._listed(chunk, query):
                 for item in held.items(record, query) if record is not None else ():
                     if sequence == shown[0] and item["index"] <= shown[1]:
                         continue
@@ -133,11 +149,14 @@ class Reading:
                     if len(items) == limit:
                         return items, f"{sequence}-{item['index']}"
                 last = sequence
-            if len(chunk) < max(limit, _CHUNK):
+            if len(chunk) < max(limit, CHUNK):
                 return items, None
         return items, last
 
-    async def _listed(self, chunk: Sequence[tuple[str, str]]) -> list[tuple[str, PredictionRecord | None]]:
+    async def _listed(
+        self, chunk: Sequence[tuple[str, str]], query: Query
+    ) -> list[tuple[str, PredictionRecord | None]]:
+        """Without those that the hook of the query was not told of."""
         with reaching():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for ref, _ in chunk:
@@ -149,10 +168,30 @@ class Reading:
             [ref for (ref, _), fields in zip(chunk, found, strict=True) if compact.is_compact(fields)]
         )
         listed = [whole.get(ref, fields) for (ref, _), fields in zip(chunk, found, strict=True)]
+        told = None if query.hook == ALL else await self._hooks([ref for ref, _ in chunk], whole)
         return [
-            (sequence, PredictionRecord.load(fields) if "stage" in fields else None)
-            for (_, sequence), fields in zip(chunk, listed, strict=True)
+            (sequence, PredictionRecord.load(fields) if "stage" in fields and wanted else None)
+            for (ref, sequence), fields in zip(chunk, listed, strict=True)
+            for wanted in [told is None or any(fits(query.hook, hook) for hook in told[ref])]
         ]
+
+    async def _hooks(self, refs: Sequence[str], whole: dict[str, dict[str, str]]) -> dict[str, set[str]]:
+        """Of each prediction the hooks that it has deliveries for."""
+        hooks = {
+            ref: {one["hook"] for one in _whole(whole[ref]).deliveries.values()} if ref in whole else set()
+            for ref in refs
+        }
+        with reaching():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for ref in refs:
+                    pipe.smembers(keys.OUTBOX + ref)
+                of = [(ref, id_) for ref, ids in zip(refs, await pipe.execute(), strict=True) for id_ in ids]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for _, id_ in of:
+                    pipe.hget(keys.DELIVERY + id_, "hook")
+                for (ref, _), hook in zip(of, await pipe.execute(), strict=True):
+                    hooks[ref] |= {hook} if hook else set()
+        return hooks
 
     async def _whole_ones(self, refs: Sequence[str]) -> dict[str, dict[str, str]]:
         """The hashes of compact records, which are short."""
@@ -163,22 +202,27 @@ class Reading:
                 return dict(zip(refs, await pipe.execute(), strict=True))
 
     async def deliveries(
-        self, limit: int, cursor: str | None, *, state: str | None = None, hook: str | None = None
+        self, limit: int, cursor: str | None, query: DeliveryQuery = EVERY_DELIVERY
     ) -> tuple[list[dict[str, Any]], str | None]:
+        """Newest first, as `page`."""
+        if not query.id.endswith(ALL):
+            one = await self.delivery(query.id)
+            return [one.public()] if one and query.matches(one) else [], None
         items: list[dict[str, Any]] = []
-        for _ in range(_CHUNKS):
-            chunk = await below(self._redis, keys.DELIVERIES, cursor, max(limit, _CHUNK))
-            found = {delivery.id: delivery for delivery in await self._deliveries([id_ for id_, _ in chunk])}
-            for id_, sequence in chunk:
+        walk, before = await self._finding.deliveries(query, position(cursor))
+        chunks = 0
+        async for chunk in walk.chunks(before, limit if query.takes_all else max(limit, CHUNK)):
+            if chunks == _CHUNKS:
+                return items, cursor
+            found = {one.id: one for one in await self._deliveries([id_ for id_, _ in chunk.rows])}
+            for id_, sequence in chunk.rows:
                 cursor = sequence
-                one = found.get(id_)
-                if one and state in (None, one.state) and hook in (None, one.hook):
+                if (one := found.get(id_)) and query.matches(one):
                     items.append(one.public())
                     if len(items) == limit:
                         return items, cursor
-            if len(chunk) < max(limit, _CHUNK):
-                return items, None
-        return items, cursor
+            cursor, chunks = chunk.cursor, chunks + 1
+        return items, None
 
     async def delivery(self, delivery_id: str) -> DeliveryRecord | None:
         found = await self._deliveries([delivery_id])

@@ -53,6 +53,7 @@ class PredictionRecord:
     said_error: str = ""
     via: str | None = None
     known_at: float = 0.0
+    first_at: float | None = None
     created_at: float | None = None
     received_at: float | None = None
     finished_at: float | None = None
@@ -85,6 +86,11 @@ class PredictionRecord:
     """Which fields cannot be read, when there are any: it can be shown, and nothing else."""
 
     @property
+    def heard_at(self) -> float:
+        """When the ledger first knew its id: the order of all lists. `known_at` begins anew with a replay."""
+        return self.first_at or self.known_at
+
+    @property
     def replaying(self) -> bool:
         """A review of what was once replayed replays nothing."""
         return self.via == Via.REPLAY and self.was is None
@@ -112,6 +118,7 @@ class PredictionRecord:
             said_error=fields.get("said_error", ""),
             via=fields.get("via") or None,
             known_at=read("known_at", float, 0.0),
+            first_at=read("first_at", float, None),
             created_at=read("created_at", float, None),
             received_at=read("received_at", float, None),
             finished_at=read("finished_at", float, None),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from service import clock, keys
 from service.ledger.connection import reaching
-from service.ledger.pages import below
+from service.ledger.pages import below, position
 from service.ledger.records import known
 from service.refusals import RefusedFor
 
@@ -101,7 +101,7 @@ class Refusals:
 
     async def page(self, limit: int, cursor: str | None) -> tuple[list[RefusedCallback], str | None]:
         """Newest first, with the cursor of the next page. Raises InvalidInput, LedgerDown."""
-        rows = await below(self._redis, keys.REFUSED, cursor, limit)
+        rows = await below(self._redis, keys.REFUSED, position(cursor), limit)
         return [_decoded(member) for member, _ in rows], rows[-1][1] if len(rows) == limit else None
 
     async def totals(self) -> dict[str, int]:

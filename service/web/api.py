@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,9 @@ class Api:
         return await (self.submit(request) if request.method == "POST" else self.listed(request))
 
     async def listed(self, request: Request) -> Response:
-        items, cursor = await self._ledger.reading.page(_query(request), _limit(request), _cursor(request))
+        items, cursor = await self._ledger.reading.page(
+            _query(request), _limit(request), _cursor(request), SOURCES
+        )
         return JSONResponse({"items": items, "next": cursor})
 
     async def submit(self, request: Request) -> Response:
@@ -90,11 +93,8 @@ class Api:
         return JSONResponse(await self._public(ref), status_code=202)
 
     async def deliveries(self, request: Request) -> Response:
-        state = request.query_params.get("state")
-        if state not in (None, "pending", "delivered", "dead"):
-            raise InvalidInput("state", "is one of pending, delivered, dead")
         items, cursor = await self._ledger.reading.deliveries(
-            _limit(request), _cursor(request), state=state, hook=request.query_params.get("hook")
+            _limit(request), _cursor(request), _of_deliveries(request)
         )
         return JSONResponse({"items": items, "next": cursor})
 
@@ -153,6 +153,17 @@ def _index(request: Request) -> int:
 
 def _query(request: Request) -> query.Query:
     return query.parse(request.query_params.get("query", ""), clock.now())
+
+
+def _of_deliveries(request: Request) -> query.DeliveryQuery:
+    """The query, and beside it `state` and `hook` as parameters of their own."""
+    found = query.parse_deliveries(request.query_params.get("query", ""), clock.now())
+    state, hook = request.query_params.get("state"), request.query_params.get("hook")
+    if state not in (None, *query.STATES):
+        raise InvalidInput("state", f"is one of {', '.join(query.STATES)}")
+    if (state and found.state) or (hook and found.hook != query.ALL):
+        raise InvalidInput("query", "says again what `state` or `hook` says beside it")
+    return replace(found, state=state or found.state, hook=hook or found.hook)
 
 
 def _source(request: Request) -> str | None:

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from service.ledger.query import WORDS
 from service.review import Decision
 from service.web import sessions
 from service.web.schemas import ReplayBody, ReviewBody, SessionBody, SubmitBody, TrackBody
@@ -22,6 +23,11 @@ def _parameter(name: str, place: str, schema: dict[str, Any], meaning: str) -> d
     }
 
 
+def _words(*, of_deliveries: bool) -> str:
+    words = [word for word in WORDS if (word.deliveries if of_deliveries else word.predictions)]
+    return "; ".join(["Words that must all hold", *(f"`{word.example}` {word.meaning}" for word in words)])
+
+
 _ID = _parameter("id", "path", TOKEN, "The provider's id, or a delivery's")
 _SOURCE = _parameter("source", "query", STRING, "Needed when two sources share an id")
 _PAGE = [
@@ -35,7 +41,8 @@ _HELD_PAGE = [
     ),
 ]
 _INDEX = _parameter("index", "path", {"type": "integer", "minimum": 0}, "Of the output")
-_QUERY = _parameter("query", "query", STRING, "`stage:failed model:flux* nsfw:flagged via:poll since:2h`")
+_QUERY = _parameter("query", "query", STRING, _words(of_deliveries=False))
+_QUERY_OF_DELIVERIES = _parameter("query", "query", STRING, _words(of_deliveries=True))
 _STATE = _parameter("state", "query", DELIVERY_STATE, "Only these")
 _HOOK = _parameter("hook", "query", STRING, "Only those for this hook")
 _KEY = _parameter("Idempotency-Key", "header", STRING, "The same key and body give the same answer")
@@ -152,7 +159,8 @@ _PATHS = {
     },
     "/api/v1/deliveries": {
         "get": _guarded(
-            "Deliveries, newest first", {200: "Deliveries"}, 400, parameters=[*_PAGE, _STATE, _HOOK]
+            "Deliveries, newest first", {200: "Deliveries"}, 400,
+            parameters=[*_PAGE, _QUERY_OF_DELIVERIES, _STATE, _HOOK],
         )
     },
     "/api/v1/deliveries/{id}/retry": {

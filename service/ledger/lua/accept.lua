@@ -35,11 +35,16 @@ local function create(ref, stage, item, more)
     'status', item.status, 'attempts', 0, 'token', 0, 'polls', 0, unpack(more))
   redis.call('ZADD', K.STAGE .. stage, sequence, ref)
   redis.call('ZADD', K.INDEX, sequence, ref)
+  if item.model ~= '' then mark('model', item.model, sequence) end
+  return sequence
 end
 
 local function update(ref, item, names)
   for _, name in ipairs(names) do
-    if item[name] ~= '' then redis.call('HSET', K.PREDICTION .. ref, name, item[name]) end
+    if item[name] ~= '' then
+      redis.call('HSET', K.PREDICTION .. ref, name, item[name])
+      if name == 'model' then mark('model', item.model, sequence_of(K.PREDICTION .. ref)) end
+    end
   end
 end
 
@@ -51,11 +56,24 @@ local function completion(item)
     'said_error', item.error}
 end
 
+-- Letters that only a newer version knows count as flagged. That it is clean, nearly everything says.
+local function mark_nsfw(letters, sequence)
+  if string.find(letters, 'u', 1, true) then mark('nsfw', 'unknown', sequence) end
+  if string.find(letters, '[^cu]') then mark('nsfw', 'flagged', sequence) end
+end
+
+local function mark_completion(item, sequence)
+  mark('via', item.via, sequence)
+  mark_nsfw(item.nsfw, sequence)
+  if item.error ~= '' or item.reason ~= '' then mark('err', 'any', sequence) end
+end
+
 local function complete(ref, item)
   local key = K.PREDICTION .. ref
   redis.call('HSET', key, unpack(completion(item)))
   redis.call('HSETNX', key, 'day', item.day)
   redis.call('HINCRBY', key, 'generation', 1)
+  mark_completion(item, sequence_of(key))
 end
 
 local function create_complete(ref, item)
@@ -63,7 +81,7 @@ local function create_complete(ref, item)
   for _, field in ipairs({'day', item.day, 'generation', 1, 'rings', 1, 'pushed', push_process(ref, 1, item.created_at)}) do
     fields[#fields + 1] = field
   end
-  create(ref, 'accepted', item, fields)
+  mark_completion(item, create(ref, 'accepted', item, fields))
 end
 
 local function await(ref, item, existing)
@@ -99,6 +117,7 @@ local function repeated(ref, item, existing)
   local merged, changed = stricter(existing.nsfw, item.nsfw)
   if not changed then return 'known' end
   redis.call('HSET', K.PREDICTION .. ref, 'nsfw', merged)
+  mark_nsfw(merged, sequence_of(K.PREDICTION .. ref))
   note(ref, 'judged', 'a duplicate was stricter: ' .. merged)
   -- Who is at work on it judged by the old flags; what is only queued will be judged by the new ones.
   if existing.stage == 'working' or has_stored(ref, existing.stage) then

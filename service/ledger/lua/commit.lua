@@ -10,7 +10,7 @@
 local ref, from, token, to = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local what = cjson.decode(ARGV[7])
 local key = K.PREDICTION .. ref
-local held = redis.call('HMGET', key, 'stage', 'token', 'redeliver', 'was')
+local held = redis.call('HMGET', key, 'stage', 'token', 'redeliver', 'was', 'sequence')
 if held[1] ~= from or (token ~= '' and held[2] ~= token) then return 0 end
 
 -- An event that was sent before is sent again only by a replay.
@@ -30,6 +30,7 @@ local function send(event)
         'ref', ref, 'hook', delivery.hook, 'created_at', instant(NOW), 'sequence', sequence)
       redis.call('ZADD', K.DELIVERIES, sequence, delivery.id)
       redis.call('SADD', K.OUTBOX .. ref, delivery.id)
+      mark('delivery.hook', delivery.hook, sequence)
     end
     deliver_anew(delivery.id)
   end
@@ -38,6 +39,9 @@ end
 for name, value in pairs(what.fields) do redis.call('HSET', key, name, value) end
 redis.call('HDEL', key, 'lease_until')
 move(ref, from, to)
+local outputs = what.fields.outputs
+if (what.fields.reason or '') ~= '' or (what.fields.error or '') ~= ''
+  or (outputs and string.find(outputs, '"error":"', 1, true)) then mark('err', 'any', held[5]) end
 for _, line in ipairs(what.notes) do note(ref, line[1], line[2], NOW - line[3]) end
 if TERMINAL[to] then
   -- A review changes outputs, and not when and how the prediction ended.

@@ -10,6 +10,7 @@ local ref = held[4]
 if ARGV[9] == '1' then
   redis.call('HINCRBY', key, 'attempts', 1)
   redis.call('HSET', key, 'last_status', status, 'error', failure)
+  if failure ~= '' then mark('delivery.err', 'any', sequence_of(key)) end
   count('delivery_attempts')
 end
 redis.call('HSET', key, 'state', state)
@@ -21,6 +22,7 @@ if state == 'pending' then
 else
   redis.call('EXPIRE', key, tonumber(ARGV[11]) + 86400)
   count('deliveries_' .. state)
+  if state == 'dead' then mark('delivery.state', state, sequence_of(key)) end
   note(ref, 'delivered', held[3] .. ' ' .. held[5] .. ': ' .. (state == 'dead' and 'dead, ' .. failure or status))
 end
 if ARGV[10] == '1' then

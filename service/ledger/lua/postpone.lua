@@ -8,5 +8,6 @@ if held[1] ~= 'accepted' or not held[2] then return 0 end
 local wait = tonumber(ARGV[4]) + redis.call('ZCARD', K.STAGE .. 'accepted') / GUARD_JOBS
 redis.call('HDEL', key, 'pushed')
 redis.call('HSET', key, 'error', ARGV[5])
+mark('err', 'any', sequence_of(key))
 redis.call('ZADD', K.DUE_WORK, instant(NOW + wait), ref)
 return 1

@@ -192,6 +192,19 @@ local function watch_loss(ref, created, known)
   if born and born + KEPT > NOW then redis.call('ZADD', K.LOSS, instant(born), ref) end
 end
 
+-- A word that lists are searched by: something in this block of sequence numbers has it (`ledger/walking.py`). Told
+-- once in a script, and to Redis again only in a block that does not know it.
+local BLOCK = 1024
+local marked = {}
+local function mark(name, value, sequence)
+  local word, block = name .. ':' .. value, math.floor(sequence / BLOCK)
+  if marked[word] == block then return end
+  marked[word] = block
+  if redis.call('ZADD', K.WORD .. word, block, block) == 1 then redis.call('ZADD', K.WORDS, 0, word) end
+end
+
+local function sequence_of(key) return tonumber(redis.call('HGET', key, 'sequence') or 0) end
+
 local function move(ref, from, to)
   if from ~= to then
     local key = K.PREDICTION .. ref

@@ -12,11 +12,14 @@ note(ref, 'replayed', 'from fetch')
 redis.call('HSET', key, 'redeliver', 1)
 if verdict then
   redis.call('HSET', key, 'via', 'replay')
+  mark('via', 'replay', sequence_of(key))
   redis.call('HDEL', key, 'crashes', 'crashes_alone')
   back_to_work(ref, stage)
   return 'accepted'
 end
 move(ref, stage, 'awaited')
+-- When we first heard of it stays as it was: lists are in that order.
+redis.call('HSETNX', key, 'first_at', redis.call('HGET', key, 'known_at') or instant(NOW))
 redis.call('HSET', key, 'polls', 0, 'known_at', instant(NOW))
 redis.call('HDEL', key, 'reason', 'finished_at', 'error')
 age(ref, nil)
