@@ -69,7 +69,7 @@ async def test_rqs_own_queue_lists_what_the_scripts_pushed(ledger: Ledger, conne
     queue = queues.queue(connection)
     assert queue in Queue.all(connection, serializer=JSONSerializer)
     functions = [job.func_name for job in queue.jobs]
-    assert functions == [queues.PROCESS, queues.PROCESS, queues.DELIVER]
+    assert functions == [queues.DELIVER, queues.PROCESS, queues.PROCESS]
     assert queue.jobs[-1].args[0].startswith("dlv_")
 
 

@@ -32,7 +32,8 @@ local function send(event)
       redis.call('SADD', K.OUTBOX .. ref, delivery.id)
       mark('delivery.hook', delivery.hook, sequence)
     end
-    deliver_anew(delivery.id)
+    -- In a burst its hook would else hear of it when all of the burst is done.
+    deliver_anew(delivery.id, true)
   end
 end
 

@@ -118,8 +118,8 @@ end
 local listed = false
 
 -- A job as RQ writes it, which calls one of our functions with texts that need no escapes in JSON. `pushed` numbers the
--- jobs in the order of the queue, whatever the clock does meanwhile. What goes before all else has no place in that order:
--- its number is 0, and as long as such a job is the head, no job is taken for lost.
+-- jobs in the order of the queue, whatever the clock does meanwhile. What goes before all else has no place in that order,
+-- and the number 0.
 local function push_job(job_id, template, call, description, first)
   local job, pushed = RQ.job .. job_id, first and 0 or number()
   redis.call('HSET', job, 'data', call, 'description', description, 'created_at', NOW_ISO,
@@ -137,24 +137,15 @@ local function push_job(job_id, template, call, description, first)
   return pushed
 end
 
--- A queue is first in, first out: when its head was pushed later than a job, that job is no longer in it.
--- So a lost job is found in constant time, however long the queue is.
-local queue_head
-local function gone_from_queue(pushed)
-  if queue_head == nil then
-    local head = redis.call('LINDEX', RQ.queue, 0)
-    local number = head and redis.pcall('HGET', RQ.job .. head, 'pushed')
-    -- A stranger's job tells nothing; it will not stand there for long.
-    queue_head = head and (type(number) == 'string' and tonumber(number) or 0)
-  end
-  return not queue_head or queue_head > pushed
-end
+-- The names of the n-th jobs of a prediction and of a delivery.
+local function process_job(ref, n) return 'p-' .. string.gsub(ref, ':', '-', 1) .. '-' .. tostring(n) end
+local function deliver_job(delivery_id, n) return 'd-' .. delivery_id .. '-' .. tostring(n) end
 
 -- Queue the n-th job of a prediction that was `born` then; its number goes into the record.
 local function push_process(ref, n, born)
   local source, id = split(ref)
   redis.call('ZADD', K.DUE_WORK, next_look(), ref)
-  return push_job('p-' .. source .. '-' .. id .. '-' .. n, PROCESS_JOB,
+  return push_job(process_job(ref, n), PROCESS_JOB,
     '["' .. RQ.process .. '",null,["' .. source .. '","' .. id .. '"],{}]', 'process ' .. source .. ' ' .. id,
     is_urgent(born))
 end
@@ -165,25 +156,26 @@ local function ring_process(ref)
   redis.call('HSET', key, 'pushed', push_process(ref, redis.call('HINCRBY', key, 'rings', 1), born))
 end
 
-local function ring_deliver(delivery_id)
+-- `first`: before all that waits, for somebody waits for it, and it is told in a moment.
+local function ring_deliver(delivery_id, first)
   local key = K.DELIVERY .. delivery_id
   local n = redis.call('HINCRBY', key, 'rings', 1)
-  local pushed = push_job('d-' .. delivery_id .. '-' .. n, DELIVER_JOB,
-    '["' .. RQ.deliver .. '",null,["' .. delivery_id .. '"],{}]', 'deliver ' .. delivery_id)
+  local pushed = push_job(deliver_job(delivery_id, n), DELIVER_JOB,
+    '["' .. RQ.deliver .. '",null,["' .. delivery_id .. '"],{}]', 'deliver ' .. delivery_id, first)
   redis.call('HSET', key, 'pushed', pushed)
   redis.call('ZREM', K.DELIVERIES_WAITING, delivery_id)
   redis.call('ZADD', K.DELIVERIES_ACTIVE, next_look(), delivery_id)
 end
 
 -- From its first attempt on, whatever became of it; who is at it now holds an old token and writes nothing.
-local function deliver_anew(delivery_id)
+local function deliver_anew(delivery_id, first)
   local key = K.DELIVERY .. delivery_id
   redis.call('HSET', key, 'state', 'pending', 'attempts', 0)
   redis.call('HDEL', key, 'last_status', 'error', 'next_attempt_at')
   redis.call('HINCRBY', key, 'token', 1)
   redis.call('PERSIST', key)
   redis.call('SREM', K.DELIVERIES_PARKED .. redis.call('HGET', key, 'hook'), delivery_id)
-  ring_deliver(delivery_id)
+  ring_deliver(delivery_id, first)
 end
 
 -- Known to wait: by when its outputs will be gone. What is worked on at once never gets here.

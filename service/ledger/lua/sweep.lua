@@ -25,14 +25,42 @@ local function stepped()
   return by
 end
 
+-- A queue is first in, first out: when the first numbered job in it was pushed later than another one, that is no longer
+-- in it. Those without a number stand before it. So a lost job is found in constant time, however long the queue is.
+local LOOKED_AT = 64
+local queue
+local function looked_at_queue()
+  if queue then return queue end
+  local ids = redis.call('LRANGE', RQ.queue, 0, LOOKED_AT - 1)
+  queue = {empty = #ids == 0, before = {}, whole = #ids < LOOKED_AT}
+  for _, id in ipairs(ids) do
+    local number = redis.pcall('HGET', RQ.job .. id, 'pushed')
+    -- A stranger's job tells nothing; it will not stand there for long.
+    number = type(number) == 'string' and tonumber(number) or 0
+    if number > 0 then
+      queue.first = number
+      break
+    end
+    queue.before[id] = true
+  end
+  return queue
+end
+
+local function gone_from_queue(pushed, job)
+  local seen = looked_at_queue()
+  if seen.empty then return true end
+  if pushed > 0 then return seen.first ~= nil and seen.first > pushed end
+  return not seen.before[job] and (seen.first ~= nil or seen.whole)
+end
+
 local function look(ref)
   local key = K.PREDICTION .. ref
-  local held = redis.call('HMGET', key, 'stage', 'pushed', 'created_at', 'known_at')
+  local held = redis.call('HMGET', key, 'stage', 'pushed', 'created_at', 'known_at', 'rings')
   if held[1] == 'accepted' or held[1] == 'working' then watch_loss(ref, held[3], held[4]) end
   if held[1] == 'accepted' then
     local pushed = tonumber(held[2] or '')
     local overtakes = pushed and pushed > 0 and is_urgent(held[3])
-    if pushed and not overtakes and not gone_from_queue(pushed) then
+    if pushed and not overtakes and not gone_from_queue(pushed, process_job(ref, held[5])) then
       redis.call('ZADD', K.DUE_WORK, next_look(), ref)
     else
       ring_process(ref)
@@ -50,11 +78,11 @@ local function look(ref)
 end
 
 local function look_at_delivery(id)
-  local held = redis.call('HMGET', K.DELIVERY .. id, 'state', 'pushed')
+  local held = redis.call('HMGET', K.DELIVERY .. id, 'state', 'pushed', 'rings')
   if held[1] ~= 'pending' then
     redis.call('ZREM', K.DELIVERIES_ACTIVE, id)
     redis.call('ZREM', K.DELIVERIES_WAITING, id)
-  elseif held[2] and not gone_from_queue(tonumber(held[2])) then
+  elseif held[2] and not gone_from_queue(tonumber(held[2]), deliver_job(id, held[3])) then
     redis.call('ZADD', K.DELIVERIES_ACTIVE, next_look(), id)
   else
     ring_deliver(id)
