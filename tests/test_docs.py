@@ -63,6 +63,8 @@ def test_the_runbook_has_every_key_of_a_hook() -> None:
 
 def test_the_runbook_has_every_number_of_a_reconciliation() -> None:
     assert [name for name in NUMBERS if f"\n| {name} | " not in RUNBOOK.read_text()] == []
+
+
 def test_the_readme_has_every_word_of_the_query_language() -> None:
     found = _WORDS.search(README.read_text())
     assert found

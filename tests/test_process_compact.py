@@ -76,13 +76,14 @@ async def test_the_payload_stands_in_the_manifest_alone(redis_url: str, tmp_path
 
 
 @pytest.mark.parametrize("scenario", [Scenario.FAILED, Scenario.MODERATION])
-async def test_the_payload_of_what_has_no_manifest_stays(
+async def test_the_payload_of_a_failure_stays_also_beside_its_manifest(
     redis_url: str, tmp_path: Path, scenario: Scenario
 ) -> None:
     async with at_work(redis_url, tmp_path) as (place, shop):
         said = place.payload(scenario)
         ref = await ended(place, shop, said)
-        assert manifests(place) == []
+        (path,) = manifests(place)
+        assert json.loads(path.read_bytes())["payload"] == said
         assert (await place.record(ref)).payload == said
 
 

@@ -282,3 +282,19 @@ def test_a_stream_is_taken_in_batches_and_a_short_one_is_the_last(
         return [*found, length(parts)]
 
     assert asyncio.run(story()) == batches
+
+
+def test_every_manifest_is_found_and_nothing_else(store: Store) -> None:
+    keys = {f"m/2026/11/{day}/id{n}/manifest.json" for day in (21, 22) for n in range(3)}
+    held = {f"held/{key}" for key in keys}
+
+    async def story() -> None:
+        assert [key async for key in store.manifests()] == []
+        for key in (*keys, *held):
+            await store.write(key, b"{}")
+        await store.write(KEY, ONE)
+        await store.write("m/2026/11/22/id/not-manifest.json", ONE)
+        assert {key async for key in store.manifests()} == keys | held
+        assert {key async for key in store.manifests("held")} == held
+
+    asyncio.run(story())

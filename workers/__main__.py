@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
         "check": errands.check,
         "ping": errands.ping,
         "reconcile": errands.reconcile,
+        "reindex": errands.reindex,
     }
     if not arguments or arguments[0] not in commands:
         sys.stderr.write(f"usage: python -m workers {'|'.join(commands)}\n")

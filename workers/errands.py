@@ -1,4 +1,4 @@
-"""What a command has this room do for it, once: a test of the store, a ping to a hook, a reconciliation.
+"""What a command has this room do for it, once: a test of the store, a ping to a hook, a look at a list.
 
 Each prints one JSON value on stdout: `service` does not import this room but starts it.
 """
@@ -6,6 +6,7 @@ Each prints one JSON value on stdout: `service` does not import this room but st
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import sys
 import time
@@ -20,11 +21,14 @@ from workers.checkup import checked
 from workers.guard import Guard, guarded_client
 from workers.pace import Pace
 from workers.reconcile import Reconciler
+from workers.reindex import Reindex
 from workers.send import send
+from workers.storage import open_vault
 
 if TYPE_CHECKING:
     from service.hooks import Hook
     from service.settings import Settings
+    from workers.reindex import Report
 
 
 def check(settings: Settings, _: list[str]) -> int:
@@ -82,6 +86,23 @@ async def _reconcile(settings: Settings, seconds: float) -> list[dict[str, objec
     finally:
         await ledger.aclose()
     return [drift.public()]
+
+
+def reindex(settings: Settings, arguments: list[str]) -> int:
+    """The ledger rebuilt from storage, or with `dry` only what would be: counts, and what cannot be read."""
+    logs.configure("warning", settings.log_format)
+    _print(dataclasses.asdict(asyncio.run(_reindex(settings, dry="dry" in arguments))))
+    return 0
+
+
+async def _reindex(settings: Settings, *, dry: bool) -> Report:
+    ledger = Ledger(settings.require_redis_url(), settings.retention)
+    vault = open_vault(settings.effective_storage_url, settings.held_storage_url, threads=8)
+    try:
+        return await Reindex(ledger, vault, settings.retention, dry=dry).run()
+    finally:
+        await vault.aclose()
+        await ledger.aclose()
 
 
 def _print(value: object) -> None:

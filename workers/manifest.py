@@ -9,15 +9,17 @@ import structlog
 
 from service import clock
 from service.errors import NotFound
+from service.ledger import decisions
+from service.ledger.arrival import pack
 from service.prediction import Disposition, Nsfw
 from workers.keep import folder
 from workers.outage import waited_out
-from workers.storage import layout
+from workers.storage import StorageError, layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from service.ledger import Note, PredictionRecord
+    from service.ledger import Commit, PredictionRecord
     from workers.outputs import Output
     from workers.workshop import Workshop
 
@@ -27,20 +29,28 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _STORED = {Disposition.STORED, Disposition.RELEASED}
 _PRIVATE = {"gone", "bad"}
 _UNSETTLED = {"stage", "reason", "finished_at", "error", "outputs", "timeline", "deliveries"}
-"""What a commit decides, and the manifest is written before it."""
+"""Of the record as it was leased; how it ends says the commit that follows."""
 
 
-async def write(
-    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], notes: Sequence[Note]
-) -> None:
-    """Beside the stored files, or under `held/` when none is stored. Raises StorageError.
+async def leave(shop: Workshop, record: PredictionRecord, end: Commit) -> None:
+    """That of a failure, which has no files; a store that cannot take it holds up nothing."""
+    try:
+        await write(shop, record, (), end)
+    except StorageError as error:
+        log.warning("manifest.unwritten", prediction=str(record.ref), error=str(error))
+
+
+async def write(shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], end: Commit) -> None:
+    """Beside the stored files, or under `held/` when none is stored, before `end` is committed.
+
+    Raises StorageError.
 
     A text that is not clean is an output too: where stored files keep the manifest in the open, such texts
     stand in a second one under `held/`.
     """
     key = f"{folder(record)}/{layout.MANIFEST}"
     payload = record.payload or await _payload_before(shop, key, outputs)
-    whole = await _content(shop, record, outputs, notes) | {"payload": payload}
+    whole = await _content(shop, record, outputs, end) | {"payload": payload}
     covered = [one.index for one in outputs if _is_text(one) and one.nsfw is not Nsfw.CLEAN]
     if not in_the_open(outputs):
         await shop.vault.write(key, _encoded(whole), held=True)
@@ -69,19 +79,42 @@ def _is_text(output: Output) -> bool:
 
 
 async def _content(
-    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], notes: Sequence[Note]
+    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], end: Commit
 ) -> dict[str, Any]:
     so_far = await waited_out(lambda: shop.ledger.reading.timeline(record), str(record.ref))
     now = clock.now()
-    ours = [{"at": clock.rfc3339(now - note.ago), "step": note.step, "detail": note.detail} for note in notes]
+    ours = [
+        {"at": clock.rfc3339(now - note.ago), "step": note.step, "detail": note.detail} for note in end.notes
+    ]
     return {
         **{name: value for name, value in record.public().items() if name not in _UNSETTLED},
+        "stage": end.to,
+        "reason": end.reason or None,
+        "finished_at": clock.rfc3339(record.was.finished_at if record.was else now),
+        "error": end.error or record.said_error or None,
         "outputs": [
             {name: value for name, value in output.stored().items() if name not in _PRIVATE}
             for output in outputs
         ],
         "payload": {},
         "timeline": so_far + ours,
+        "ledger": _of_the_ledger(record, end),
+    }
+
+
+def _of_the_ledger(record: PredictionRecord, end: Commit) -> dict[str, Any]:
+    """What it shows nobody, and cannot be rebuilt without."""
+    return {
+        "sequence": record.sequence,
+        "known_at": record.heard_at,
+        "verdict": record.verdict,
+        "nsfw": pack(record.nsfw),
+        "digest": record.digest,
+        "generation": record.generation,
+        "error": end.error,
+        "said_reason": record.said_reason,
+        "said_error": record.said_error,
+        "reviews": decisions.kept(record.reviews),
     }
 
 
@@ -96,7 +129,7 @@ async def _payload_before(shop: Workshop, key: str, outputs: Sequence[Output]) -
             payload = json.loads(await shop.vault.read(key, held=held))["payload"]
         except (NotFound, ValueError, KeyError, TypeError):
             continue
-        if isinstance(payload, dict) and "outputs" in payload:
+        if isinstance(payload, dict) and ("outputs" in payload or not outputs):
             return payload
     log.warning("manifest.lost", key=key)
     return {"outputs": [one.url for one in outputs]}

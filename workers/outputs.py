@@ -161,10 +161,11 @@ def settle(outputs: Sequence[Output], failures: int, schedule: Sequence[float]) 
             output.lose(Reason.OUTPUTS_BAD if output.bad else Reason.ATTEMPTS_EXHAUSTED)
     if any(output.open for output in outputs):
         return TryAgain(schedule[failures - 1])
-    return _ending(outputs)
+    return ending(outputs)
 
 
-def _ending(outputs: Sequence[Output]) -> Settled:
+def ending(outputs: Sequence[Output]) -> Settled:
+    """Of a completion whose outputs all have their disposition."""
     if not outputs or any(output.disposition in _KEPT | {Disposition.DROPPED} for output in outputs):
         return Settled(Stage.DONE, None)
     errors = {output.error or "" for output in outputs}

@@ -140,7 +140,9 @@ async def _decide(shop: Workshop, record: PredictionRecord, outputs: list[Output
         return _given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED)
     if record.verdict is not Verdict.COMPLETED:
         reason = record.said_reason or Reason.PROVIDER_FAILED
-        return _final(shop, record, Settled(Stage.FAILED, reason), [], notes, error=record.said_error)
+        failed = _final(shop, record, Settled(Stage.FAILED, reason), [], notes, error=record.said_error)
+        await manifest.leave(shop, record, failed)
+        return failed
     try:
         async with shop.room.excusing():
             return await _attempt(shop, record, outputs, notes)
@@ -161,10 +163,10 @@ async def _attempt(
     decision = settle(outputs, failures, shop.settings.fetch_schedule)
     error = "; ".join(problems)[:500]
     if isinstance(decision, Settled):
-        await failpoints.reach("manifest.before")
-        await manifest.write(shop, record, outputs, notes)
-        await failpoints.reach("manifest.after")
         end = _final(shop, record, decision, outputs, notes, error=error)
+        await failpoints.reach("manifest.before")
+        await manifest.write(shop, record, outputs, end)
+        await failpoints.reach("manifest.after")
         return dataclasses.replace(end, manifest=True)
     wait = jittered(decision.wait, random.random())
     kept = [output.stored() for output in outputs]

@@ -33,6 +33,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
 | beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
+| rebuild, of b with their lines and events                  | O(b log n)                                 |
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from service.ledger.intents import Intents
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
 from service.ledger.reading import Reading
+from service.ledger.rebuilding import Rebuilding
 from service.ledger.records import DeliveryRecord, PredictionRecord
 from service.ledger.refusals import Refusals
 from service.ledger.reviews import Reviews
@@ -98,6 +100,7 @@ class Ledger:
         self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)
         self.reviews = Reviews(scripts)
+        self.rebuilding = Rebuilding(scripts)
         self.intents = Intents(scripts)
         self.refusals = Refusals(scripts)
         self.policies = Policies(scripts)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from service.ledger.arrival import unpack
+from service.ledger.arrival import pack, unpack
 from service.prediction import Nsfw, Stage
 from service.review import Decision, Review
 
@@ -44,6 +44,22 @@ def _review(said: Mapping[str, Any]) -> Review:
         nsfw=next(iter(unpack(said["nsfw"])), Nsfw.UNKNOWN),
         sha256=said["sha256"],
     )
+
+
+def kept(given: Mapping[int, Review]) -> dict[str, dict[str, Any]]:
+    """As `reviews` reads them."""
+    return {
+        str(index): {
+            "number": review.number,
+            "decision": review.decision,
+            "by": review.by,
+            "reason": review.reason,
+            "at": review.at,
+            "nsfw": pack([review.nsfw]),
+            "sha256": review.sha256,
+        }
+        for index, review in given.items()
+    }
 
 
 def ending(text: str) -> Ending:

@@ -58,6 +58,10 @@ class PredictionRecord:
     received_at: float | None = None
     finished_at: float | None = None
     day: str = ""
+    sequence: int = 0
+    """Its place in the lists."""
+    digest: str = ""
+    """Of the outputs that the provider named."""
     attempts: int = 0
     token: str = ""
     crashes: int = 0
@@ -123,6 +127,8 @@ class PredictionRecord:
             received_at=read("received_at", float, None),
             finished_at=read("finished_at", float, None),
             day=fields.get("day", ""),
+            sequence=read("sequence", int, 0),
+            digest=fields.get("digest", ""),
             attempts=read("attempts", int, 0),
             token=fields.get("token", ""),
             crashes=read("crashes", int, 0),

@@ -6,11 +6,13 @@ import asyncio
 import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from service.errors import NotFound
 from workers.storage import disk
-from workers.storage.layout import TEMPORARY, checked
+from workers.storage.layout import MANIFEST, TEMPORARY, checked
 from workers.storage.store import (
     BATCH,
     Kept,
@@ -26,11 +28,13 @@ from workers.storage.temporary import Temporary
 from workers.storage.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
 
+_LISTED = 500
+"""Keys that one visit to a thread brings."""
 _IN_THE_WAY = {errno.ELOOP, errno.ENOTDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -94,6 +98,12 @@ class DirectoryStore:
     async def delete(self, key: str) -> None:
         await self._run("delete", key, self._tree.delete, checked(key))
 
+    async def manifests(self, folder: str = "") -> AsyncIterator[str]:
+        with closing(self._tree.named(MANIFEST, folder)) as walk:
+            while found := await self._run("list", folder, _some, walk):
+                for key in found:
+                    yield key
+
     def uri(self, key: str) -> str:
         # Letters of a key need no escapes, and pathlib takes as long over a URI as the ledger over a lease.
         return f"{self._root_uri}/{checked(key)}"
@@ -128,6 +138,10 @@ class DirectoryStore:
         except OSError as error:
             kind = StorageFullError if error.errno in _FULL else StorageError
             raise kind(f"cannot {verb} {self._tree.root / key}: {_reason(error)}.") from error
+
+
+def _some(walk: Iterator[str]) -> list[str]:
+    return list(islice(walk, _LISTED))
 
 
 def _finish(temporary: Temporary, parts: list[bytes], key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp"
@@ -16,6 +17,9 @@ HELD = "held"
 _SLUG_LIMIT = 200
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+_MANIFEST = re.compile(
+    rf"(?:(?P<source>[^/]+)/)?[^/]+/(?P<day>\d{{4}}/\d\d/\d\d)/(?P<id>[^/]+)/{re.escape(MANIFEST)}", re.ASCII
+)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -32,6 +36,22 @@ def day_of(created_at: float | None, received_at: float) -> str:
     except (ValueError, OverflowError, OSError):
         instant = datetime.fromtimestamp(received_at, UTC)
     return instant.date().isoformat()
+
+
+class Place(NamedTuple):
+    """What the key of a manifest says."""
+
+    source: str | None
+    """None for the default one."""
+    day: str
+    id: str
+
+
+def place_of(key: str) -> Place | None:
+    """Of a manifest's key, without the `held/` of a store that has both kinds; None for any other key."""
+    if not (match := _MANIFEST.fullmatch(key)) or not _ID.fullmatch(match["id"]):
+        return None
+    return Place(match["source"], match["day"].replace("/", "-"), match["id"])
 
 
 def folder(source: str, model: str, day: str, id_: str, *, default_source: str) -> str:

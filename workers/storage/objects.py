@@ -21,7 +21,7 @@ from obstore.store import from_url
 
 from service import clock
 from service.errors import NotFound
-from workers.storage.layout import TEMPORARY, checked, conflict_key
+from workers.storage.layout import MANIFEST, TEMPORARY, checked, conflict_key
 from workers.storage.store import BATCH, Kept, Placed, StorageError, landed, length, stream_of, take
 
 if TYPE_CHECKING:
@@ -123,6 +123,17 @@ class ObjectStore:
     async def delete(self, key: str) -> None:
         with self._naming("delete", checked(key)), suppress(FileNotFoundError):
             await self._bucket.delete_async(key)
+
+    async def manifests(self, folder: str = "") -> AsyncIterator[str]:
+        pages = aiter(self._bucket.list(prefix=folder or None))
+        while True:
+            with self._naming("list", folder):
+                page = await anext(pages, None)
+            if page is None:
+                return
+            for meta in page:
+                if meta["path"].endswith(f"/{MANIFEST}"):
+                    yield meta["path"]
 
     def uri(self, key: str) -> str:
         return f"{self._url}/{checked(key)}"

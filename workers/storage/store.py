@@ -77,6 +77,12 @@ class Store(Protocol):
     async def delete(self, key: str) -> None:
         """Gone durably, also when it was gone before."""
 
+    def manifests(self, folder: str = "") -> AsyncIterator[str]:
+        """Keys of all files called `manifest.json`, or of those in one folder of the root, in no order.
+
+        A few at a time, however many there are; none when the place does not exist.
+        """
+
     def uri(self, key: str) -> str:
         """Absolute: `file:///…`, `s3://bucket/prefix/…`."""
 

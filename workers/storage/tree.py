@@ -13,11 +13,13 @@ from workers.storage.locks import remove_abandoned
 from workers.storage.store import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
 _FOLDER_MODE = 0o750
 _REMEMBERED = 4096
+_DEEPEST = 8
+"""Folders below one another: no key of ours has as many, and nobody's tree is walked for ever."""
 IN_TEMPORARY = f"{TEMPORARY}/"
 
 
@@ -109,6 +111,14 @@ class Tree:
             os.fsync(folder)
         return key
 
+    def named(self, name: str, top: str) -> Generator[str]:
+        """Keys of all files of that name, or of those in the root's folder `top`."""
+        try:
+            descriptor = self._walk([top] if top else [], make=False)
+        except FileNotFoundError:
+            return
+        yield from _named(descriptor, f"{top}/" if top else "", name, _DEEPEST)
+
     def tidy(self) -> int:
         try:
             with self.folder(IN_TEMPORARY) as (folder, _):
@@ -160,6 +170,22 @@ def _reading(folder: int, name: str) -> Iterator[int]:
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
     try:
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _named(descriptor: int, path: str, name: str, deepest: int) -> Iterator[str]:
+    """Closes the descriptor. What goes meanwhile is not there."""
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and deepest:
+                    with suppress(FileNotFoundError):
+                        yield from _named(
+                            enter(descriptor, entry.name), f"{path}{entry.name}/", name, deepest - 1
+                        )
+                elif entry.name == name and entry.is_file(follow_symlinks=False):
+                    yield f"{path}{name}"
     finally:
         os.close(descriptor)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from service.errors import ConfigError, NotFound
@@ -13,7 +13,7 @@ from workers.storage.objects import ObjectStore
 from workers.storage.store import Kept, Placed, StorageError, Store, landed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, AsyncIterator
 
     from workers.storage.disk import Disk
 
@@ -32,6 +32,14 @@ def open_vault(storage_url: str, held_storage_url: str | None, *, threads: int) 
     if _real_place(storage_url) == _real_place(held_storage_url):
         raise ConfigError(f"{HELD_SETTING} is the place of {SETTING}: held files would be handed on.")
     return Vault(main, held)
+
+
+class Found(NamedTuple):
+    """A manifest."""
+
+    key: str
+    place: layout.Place
+    held: bool
 
 
 class Vault:
@@ -79,6 +87,18 @@ class Vault:
     def uri(self, key: str, *, held: bool) -> str:
         store, at = self._place(key, held=held)
         return store.uri(at)
+
+    async def manifests(self) -> AsyncIterator[Found]:
+        """The held ones first; what does not stand where ours stand is nobody's."""
+        async for at in self._held.manifests(self._prefix.rstrip("/")):
+            key = at.removeprefix(self._prefix)
+            if place := layout.place_of(key):
+                yield Found(key, place, held=True)
+        async for at in self._main.manifests():
+            # A model may be called `held` too; then its manifests stand one folder less deep.
+            inner = at.removeprefix(self._prefix) if self._prefix and at.startswith(self._prefix) else ""
+            if (place := layout.place_of(at)) and not layout.place_of(inner):
+                yield Found(at, place, held=False)
 
     async def check(self) -> None:
         for store in self._stores:
