@@ -70,7 +70,7 @@ async def test_rqs_own_queue_lists_what_the_scripts_pushed(ledger: Ledger, conne
     assert queue in Queue.all(connection, serializer=JSONSerializer)
     functions = [job.func_name for job in queue.jobs]
     assert functions == [queues.DELIVER, queues.PROCESS, queues.PROCESS]
-    assert queue.jobs[-1].args[0].startswith("dlv_")
+    assert queue.jobs[0].args[0].startswith("dlv_")
 
 
 async def test_every_ring_is_a_job_of_its_own(ledger: Ledger, connection: Redis) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from service import clock
+from service import clock, keys
 from service.prediction import Nsfw, Stage, Step
 from tests.faults.account import Violation
 from tests.faults.moves import illegal_moves
@@ -30,14 +31,13 @@ MANIFEST = "manifest.json"
 TEMPORARY = ".tmp"
 HELD = "held"
 
-LIVING_FOR_EVER = frozenset(
-    (
-        *("index", "expiry", "review", "due:work", "due:poll", "intents:open", "tally", "sequence", "clock"),
-        *("policies", "settled", "roles"),
-        *("deliveries", "deliveries:waiting", "deliveries:active"),
-    )
+_FOR_EVER = re.findall(r"^\| (\S+) +\| \w+ +\| for ever", keys.__doc__ or "", re.MULTILINE)
+LIVING_FOR_EVER = tuple(
+    re.compile(re.sub("<[^>]*>", ".+", name)) for name in _FOR_EVER if "parked" not in name
 )
-"""Keys of ours without TTL, besides `stage:*` and `hook:*`; all of it is bounded or trimmed."""
+"""Keys of ours without TTL, as their table says; all of it is bounded or trimmed. What a hook that is off has
+parked is gone in the end.
+"""
 
 
 def nothing_is_lost(account: Account) -> Iterator[Violation]:
@@ -224,7 +224,7 @@ def _lives_for_ever(name: str) -> bool:
     space, _, rest = name.partition(":")
     if space == "rq":
         return not rest.startswith(("job:", "execution"))
-    return rest in LIVING_FOR_EVER or rest.startswith(("stage:", "hook:"))
+    return any(known.fullmatch(rest) for known in LIVING_FOR_EVER)
 
 
 def poison_stays_alone(account: Account) -> Iterator[Violation]:
