@@ -9,7 +9,7 @@
 | stage:<stage>            | zset   | for ever, trimmed       | every move           | lists, counts     |
 | index                    | zset   | for ever, trimmed       | accept               | lists             |
 | expiry                   | zset   | for ever, trimmed       | commit               | trim              |
-| settled                  | zset   | until it is compact     | commit, restore      | sweeper           |
+| settled                  | zset   | for ever, till compact  | commit, restore      | sweeper           |
 | review                   | zset   | for ever, trimmed       | commit               | review            |
 | loss                     | zset   | until it has ended      | sweeper              | scaling           |
 | word:<name>:<value>      | zset   | for ever, trimmed       | accept, commit, …    | lists             |
