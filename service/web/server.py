@@ -80,8 +80,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._length = 0 if self._led_somewhere else self._length + len(data)
         if self._length > self.header_most:
             self.transport.close()
-        elif not self._led_somewhere and self._at_rest:
-            # Not even the beginning of a request, and yet it ended uvicorn's wait for one.
+        elif self._in_header or (not self._led_somewhere and self._at_rest):
+            # Either a header whose end is still to come, as only few are; or not even the beginning of a
+            # request, and yet it ended uvicorn's wait for one.
             self._arm()
 
     @property
@@ -94,7 +95,6 @@ class DeadlineProtocol(HttpToolsProtocol):
             # A quarter of a megabyte holds ten thousand: seconds of parsing, and all of them kept.
             raise httptools.HttpParserError("too many requests before an answer")
         super().on_message_begin()
-        self._arm()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_header:
