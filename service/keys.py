@@ -29,7 +29,7 @@
 | roles                    | zset   | for ever, trimmed       | every role           | status, doctor    |
 | sweeper                  | string | 10 s, renewed           | sweeper              | sweeper           |
 | clock                    | string | for ever                | sweeper              | sweeper           |
-| reconciled               | string | 14 d, renewed           | sweeper              | sweeper           |
+| reconciled:<source>      | string | 14 d, renewed           | sweeper              | sweeper           |
 | drift                    | hash   | for ever, one per source | sweeper, reconcile  | status, reconcile |
 | aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
 | refused                  | zset   | 30 d after the last     | receiver             | refused, API      |
@@ -87,7 +87,7 @@ ROLES = PREFIX + "roles"
 SWEEPER = PREFIX + "sweeper"
 CLOCK = PREFIX + "clock"
 """The server's time at the last sweep."""
-RECONCILED = PREFIX + "reconciled"
+RECONCILED = PREFIX + "reconciled:"
 """A mark of the last reconciliation: gone or older when Redis has lost what it had."""
 DRIFT = PREFIX + "drift"
 """What the last reconciliation of each source found, as JSON."""

@@ -5,13 +5,16 @@ Clean needs an explicit false in a list that fits; whatever is not said outright
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import zip_longest
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from service.prediction import Nsfw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class _Missing:
@@ -71,6 +74,15 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """Other actions for a source; None leaves that class to the policy of all."""
+
+    clean: Action | None = None
+    flagged: Action | None = None
+    unknown: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The action for each class, and the overrides in their order."""
 
@@ -78,6 +90,19 @@ class Policy:
     flagged: Action = Action.HOLD
     unknown: Action = Action.HOLD
     overrides: tuple[Override, ...] = ()
+    of_sources: Mapping[str, Rules] = field(default_factory=dict)
+
+    def of(self, source: str) -> Policy:
+        """What is in force for a source: its own words in the place of ours, behind those for models."""
+        rules = self.of_sources.get(source)
+        if rules is None:
+            return self
+        return replace(
+            self,
+            clean=rules.clean or self.clean,
+            flagged=rules.flagged or self.flagged,
+            unknown=rules.unknown or self.unknown,
+        )
 
     def action(self, model: str, nsfw: Nsfw) -> Action:
         """Of the first override that matches the model and names the class, else the policy's own."""
@@ -89,6 +114,10 @@ class Policy:
     def __str__(self) -> str:
         """On one line, as the settings have it: for whoever asks later what was in force."""
         rules = [_rules(self.clean, self.flagged, self.unknown)]
+        rules += [
+            f"source {name}: {_rules(one.clean, one.flagged, one.unknown)}"
+            for name, one in self.of_sources.items()
+        ]
         rules += [f"{one.model}: {_rules(one.clean, one.flagged, one.unknown)}" for one in self.overrides]
         return "; ".join(rules)
 

@@ -22,7 +22,7 @@ from service.ledger.intents import Intent
 from service.prediction import TERMINAL, Ref, Step, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from service.intake import Intake
     from service.ledger import Ledger
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("operator")
 
-SOURCES = (wavespeed.SOURCE,)
+DEFAULT_SOURCE = wavespeed.SOURCE
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _METADATA_MOST = 16 * 1024
@@ -43,8 +43,12 @@ class Submission:
     input: Mapping[str, Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    source: str = DEFAULT_SOURCE
+
     def digest(self) -> str:
-        said = json.dumps([self.model, self.input, self.metadata], sort_keys=True)
+        # The default source is left out, as by versions that knew no other.
+        elsewhere = [] if self.source == DEFAULT_SOURCE else [self.source]
+        said = json.dumps([self.model, self.input, self.metadata, *elsewhere], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()
 
 
@@ -72,11 +76,13 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
 
 
 class Operator:
-    def __init__(self, settings: Settings, ledger: Ledger, intake: Intake, client: wavespeed.Client) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, intake: Intake, clients: Mapping[str, wavespeed.Client]
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._intake = intake
-        self._client = client
+        self._clients = clients
         self._has_warned = False
 
     async def submit(self, submission: Submission, key: str | None = None) -> Ref:
@@ -88,6 +94,7 @@ class Operator:
         """
         wavespeed.validate(submission.model, submission.input)
         check_metadata(submission.metadata)
+        self._client_of(submission.source)
         if key is not None:
             check_key(key)
         intent = Intent(
@@ -96,11 +103,12 @@ class Operator:
             model=submission.model,
             at=clock.now(),
             metadata=submission.metadata,
+            source=submission.source,
         )
         await failpoints.reach("submit.before_intent")
         if earlier := await self._ledger.intents.begin(intent):
             return self._again(earlier, intent)
-        ref = Ref(wavespeed.SOURCE, await self._post(submission, intent))
+        ref = Ref(submission.source, await self._post(submission, intent))
         await failpoints.reach("submit.after_post")
         await self._write_down(ref, submission, intent)
         await failpoints.reach("submit.after_write")
@@ -114,17 +122,19 @@ class Operator:
             raise SubmitUnknown(
                 "a submission with this key is under way or its outcome is unknown; it is not repeated"
             )
-        return Ref(wavespeed.SOURCE, earlier.id)
+        return Ref(intent.source, earlier.id)
 
     async def _post(self, submission: Submission, intent: Intent) -> str:
-        webhook = self._settings.callback_url(wavespeed.SOURCE)
+        webhook = self._settings.callback_url(submission.source)
         if webhook is None and not self._has_warned:
             self._has_warned = True
             log.warning(
                 "submit.without_callback", fix="set CATCHLIGHT_PUBLIC_URL; until then it is polled for"
             )
         try:
-            report = await self._client.submit(submission.model, submission.input, webhook)
+            report = await self._client_of(submission.source).submit(
+                submission.model, submission.input, webhook
+            )
         except SubmitUnknown:
             raise
         except CatchlightError:
@@ -132,6 +142,13 @@ class Operator:
             await self._forget(intent)
             raise
         return report.id
+
+    def _client_of(self, source: str) -> wavespeed.Client:
+        """Raises InvalidInput for a source that is not declared, or cannot be asked."""
+        name = self._settings.account(source).name
+        if name not in self._clients:
+            raise InvalidInput("source", f"{name} has no key, and without it nothing is submitted")
+        return self._clients[name]
 
     async def _forget(self, intent: Intent) -> None:
         try:
@@ -162,10 +179,23 @@ class Operator:
             f"the provider took it as {ref.id}, but Redis cannot write that down; reconciling will find it"
         )
 
-    async def track(self, id_: str, model: str = "", metadata: Mapping[str, Any] | None = None) -> Ref:
-        """Adopt an id; what is known already stays as it is, but takes the metadata."""
+    @property
+    def sources(self) -> Sequence[str]:
+        return self._settings.source_names
+
+    async def track(
+        self,
+        id_: str,
+        model: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        source: str | None = None,
+    ) -> Ref:
+        """Adopt an id; what is known already stays as it is, but takes the metadata.
+
+        Raises InvalidInput for what can be no id, no metadata, or is no source of ours.
+        """
         check_metadata(metadata or {})
-        ref = Ref(wavespeed.SOURCE, check_id(id_))
+        ref = Ref(self._settings.account(source).name, check_id(id_))
         await self._intake.accept(
             Arrival(
                 ref,
@@ -180,7 +210,7 @@ class Operator:
 
     async def replay(self, id_: str, source: str | None, step: Literal["fetch", "deliver"]) -> Ref:
         """Again from a step. Raises NotFound, and Conflict for one that has not ended: it is under way."""
-        ref = await self._ledger.reading.find(check_id(id_), source, SOURCES)
+        ref = await self._ledger.reading.find(check_id(id_), source, self.sources)
         record = await self._ledger.reading.record(ref)
         if record is None:
             raise NotFound(f"no prediction {id_}")

@@ -23,7 +23,7 @@ class RefusedFor(StrEnum):
 
 
 _REMEDIES: Mapping[str, str] = {
-    RefusedFor.UNKNOWN_SOURCE: "the path is wrong: callbacks go to /webhooks/{source}",
+    RefusedFor.UNKNOWN_SOURCE: "the path is wrong: callbacks go to {paths}",
     RefusedFor.METHOD: "callbacks are POSTs: let a probe ask /livez or /readyz instead",
     RefusedFor.ENCODING: "something compresses the body on its way: let the proxy pass it as it was sent",
     RefusedFor.TOO_LARGE: "raise CATCHLIGHT_MAX_BODY, if the provider's callbacks really are that large",
@@ -36,6 +36,6 @@ _REMEDIES: Mapping[str, str] = {
 }
 
 
-def remedy(reason: str, sources: Sequence[str]) -> str:
+def remedy(reason: str, paths: Sequence[str]) -> str:
     """One sentence for a person; empty for a word that only a newer version knows."""
-    return _REMEDIES.get(reason, "").format(source=" or ".join(sources))
+    return _REMEDIES.get(reason, "").format(paths=" or ".join(paths))

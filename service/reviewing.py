@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service.errors import InvalidInput
-from service.operator import SOURCES, check_id
 
 if TYPE_CHECKING:
     from service.ledger import Ledger
@@ -39,11 +38,8 @@ class Reviewer:
             raise InvalidInput("reason", f"must be at most {REASON_MOST} printable characters, on one line")
 
 
-async def decide(
-    ledger: Ledger, id_: str, index: int, decision: Decision, reviewer: Reviewer, *, source: str | None = None
-) -> Ref:
-    """Raises InvalidInput, NotFound for an unknown id or index, and Conflict, as `Reviews.decide` says."""
-    ref = await ledger.reading.find(check_id(id_), source, SOURCES)
+async def decide(ledger: Ledger, ref: Ref, index: int, decision: Decision, reviewer: Reviewer) -> Ref:
+    """Raises InvalidInput, NotFound for an unknown index, and Conflict, as `Reviews.decide` says."""
     number = await ledger.reviews.decide(ref, index, decision, reviewer.by, reviewer.reason)
     log.info("reviewed", prediction=str(ref), output=index, decision=decision, by=reviewer.by, number=number)
     return ref

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from service.prediction import Ref, Step, Via
 from tests.builders import RETENTION
 from tests.provider import Provider, providing
 from workers.pace import Pace
-from workers.polling import Poller
+from workers.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,11 +28,25 @@ HOOK = '[[hooks]]\nname = "crm"\nurl = "http://127.0.0.1:9/"\nsecret = "whsec_c2
 
 
 @dataclass
+class Whole:
+    """Rounds that are over when they return."""
+
+    rounds: Rounds
+
+    @property
+    def paused(self) -> bool:
+        return self.rounds.paused
+
+    async def poll(self) -> None:
+        await asyncio.gather(*await self.rounds.poll())
+
+
+@dataclass
 class Polls:
     provider: Provider
     ledger: Ledger
     intake: Intake
-    poller: Poller
+    poller: Whole
     pace: Pace
     settings: Settings
     redis_url: str
@@ -71,6 +86,7 @@ async def polling(redis_url: str, folder: Path, **changes: str) -> AsyncIterator
     ledger = Ledger(redis_url, RETENTION)
     async with providing() as (provider, client):
         intake, pace = Intake(ledger), Pace(loaded.poll_rate)
-        poller = Poller(loaded, ledger, intake, client, pace)
+        source = wavespeed.SOURCE
+        poller = Whole(Rounds(loaded, ledger, intake, {source: client}, {source: pace}))
         yield Polls(provider, ledger, intake, poller, pace, loaded, redis_url)
     await ledger.aclose()

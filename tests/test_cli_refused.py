@@ -67,7 +67,7 @@ def test_each_reason_has_its_number_and_what_to_do(
     refuse(redis_url, dataclasses.replace(ONE, reason=reason), **{reason: 4321})
     line = next(line for line in cli.run("refused").out.splitlines() if "4321" in line)
     assert line.split()[:2] == [reason, "4321"]
-    assert line.endswith(remedy(reason, ["wavespeed"]))
+    assert line.endswith(remedy(reason, ["/webhooks/wavespeed"]))
 
 
 def test_the_most_frequent_reason_is_told_first(cli: CommandLine, redis_url: str) -> None:

@@ -211,9 +211,10 @@ def test_an_unknown_scenario_names_the_nearest() -> None:
 )
 def test_our_own_receiver_is_the_default_target(host: str, url: str) -> None:
     settings = load({"CATCHLIGHT_HOST": host, "CATCHLIGHT_PORT": "9000", "CATCHLIGHT_ADMIN_TOKEN": "t"})
-    assert receiver_of(settings) == url
+    assert receiver_of(settings, settings.account()) == url
 
 
 def test_a_port_that_nobody_knows_is_asked_for() -> None:
+    settings = load({"CATCHLIGHT_PORT": "0"})
     with pytest.raises(ConfigError, match="--to"):
-        receiver_of(load({"CATCHLIGHT_PORT": "0"}))
+        receiver_of(settings, settings.account())

@@ -40,13 +40,13 @@ async def test_what_it_became_is_remembered_and_closes_it(ledger: Ledger) -> Non
     await ledger.intents.begin(FIRST)
     await ledger.intents.became(FIRST, "p1")
     assert await ledger.intents.begin(FIRST) == dataclasses.replace(FIRST, id="p1")
-    assert await ledger.intents.matching("acme/painter", NOON) is None
+    assert await ledger.intents.matching("main", "acme/painter", NOON) is None
 
 
 async def test_a_forgotten_intent_may_begin_anew(ledger: Ledger) -> None:
     await ledger.intents.begin(FIRST)
     await ledger.intents.forget("key-1")
-    assert await ledger.intents.matching("acme/painter", NOON) is None
+    assert await ledger.intents.matching("main", "acme/painter", NOON) is None
     assert await ledger.intents.begin(FIRST) is None
 
 
@@ -64,19 +64,19 @@ async def test_an_open_intent_is_tied_to_what_it_can_have_become(
     ledger: Ledger, model: str, apart: float, found: bool
 ) -> None:
     await ledger.intents.begin(FIRST)
-    assert await ledger.intents.matching(model, NOON + apart) == (FIRST if found else None)
+    assert await ledger.intents.matching("main", model, NOON + apart) == (FIRST if found else None)
 
 
 async def test_of_two_that_fit_neither_is_tied(ledger: Ledger) -> None:
     await ledger.intents.begin(FIRST)
     await ledger.intents.begin(dataclasses.replace(FIRST, key="key-2"))
-    assert await ledger.intents.matching("acme/painter", NOON) is None
+    assert await ledger.intents.matching("main", "acme/painter", NOON) is None
 
 
 async def test_a_found_prediction_from_the_far_future_closes_nothing(ledger: Ledger) -> None:
     await ledger.intents.begin(FIRST)
-    assert await ledger.intents.matching("acme/painter", 4e9) is None
-    assert await ledger.intents.matching("acme/painter", NOON) == FIRST
+    assert await ledger.intents.matching("main", "acme/painter", 4e9) is None
+    assert await ledger.intents.matching("main", "acme/painter", NOON) == FIRST
 
 
 async def test_old_intents_leave_the_list(ledger: Ledger, clock: Clock) -> None:

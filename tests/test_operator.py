@@ -39,7 +39,7 @@ WORK = Submission("acme/painter", {"prompt": "a boat"}, {"order": 7})
 async def operating(ledger: Ledger, provider: str, **settings: Any) -> AsyncIterator[Operator]:
     configured = Settings(provider_url=provider, wavespeed_api_key=SecretStr("key"), **settings)
     async with wavespeed.open_http() as http:
-        yield Operator(configured, ledger, Intake(ledger), wavespeed.Client(provider, "key", http))
+        yield Operator(configured, ledger, Intake(ledger), wavespeed.clients(configured.accounts, http))
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_what_can_be_no_id_is_refused(id_: str) -> None:
 async def test_a_replay_goes_back_to_the_fetch_or_sends_again(
     ledger: Ledger, provider: tuple[str, Simulator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.operator.SOURCES", ("main", "other"))
+    monkeypatch.setattr(Settings, "source_names", ("main", "other"))
     await accept(ledger, callback(completed()))
     async with operating(ledger, provider[0]) as operator:
         with pytest.raises(Conflict, match="accepted"):

@@ -94,6 +94,9 @@ async def test_a_manifest_that_cannot_be_written_is_no_bug_and_is_tried_again(
 class Broken:
     """A policy with a bug."""
 
+    def of(self, _: str) -> Broken:
+        return self
+
     def action(self, model: str, nsfw: Nsfw) -> Action:
         raise KeyError(model)
 

@@ -156,12 +156,12 @@ async def test_after_redis_has_lost_something_it_is_the_whole_week_again(redis_u
     async with books(redis_url) as both:
         both.provider.add("days_old", "processing", created=now() - 5 * 86_400)
         assert await both.reconciler.reconcile() == 1
-        mark = await both.ledger.sweeping.mark()
+        mark = await both.ledger.sweeping.mark(wavespeed.SOURCE)
         assert await both.reconciler.reconcile() == 0
         await both.ledger.redis.flushall()
         if lost != "all of it":
             assert mark is not None
-            await both.ledger.sweeping.leave_mark(mark)
+            await both.ledger.sweeping.leave_mark(wavespeed.SOURCE, mark)
         assert await both.reconciler.reconcile() == 1
         assert (await both.prediction("days_old"))["stage"] == Stage.AWAITED
 

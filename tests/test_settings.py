@@ -91,6 +91,7 @@ CONTRACT = {
     "moderation_unknown": Action.HOLD,
     "moderation": (),
     "hooks": (),
+    "sources": (),
 }
 
 
@@ -233,10 +234,10 @@ def test_outputs_go_under_the_data_folder_unless_told_otherwise(tmp_path: Path) 
 
 
 def test_the_callback_url_needs_a_public_address() -> None:
-    assert load({}).callback_url("main") is None
+    assert load({}).callback_url() is None
     assert (
-        from_env(public_url="https://hooks.example/").callback_url("main")
-        == "https://hooks.example/webhooks/main"
+        from_env(public_url="https://hooks.example/").callback_url()
+        == "https://hooks.example/webhooks/wavespeed"
     )
 
 

@@ -21,7 +21,7 @@ UNSIGNED = "[[hooks]]\nname = 'plain'\nurl = 'https://plain.example'"
 RULE = "[[moderation]]\n"
 ANYWHERE = "0.0.0.0"  # noqa: S104 - to be refused without a token
 CANARY = "geheim-canary"
-NEVER_EMPTY = sorted(set(Settings.model_fields) - {"fetch_private", "hooks", "moderation"})
+NEVER_EMPTY = sorted(set(Settings.model_fields) - {"fetch_private", "hooks", "sources", "moderation"})
 
 
 @pytest.fixture(autouse=True)

@@ -45,7 +45,7 @@ class Running:
         wanted = {"redis_url": url, "lease": LEASE, "reconcile_every": "0"} | changes
         loaded = settings.load({f"CATCHLIGHT_{key.upper()}": value for key, value in wanted.items()})
         self.ledger = Ledger(url, RETENTION)
-        self.sweeper = Sweeper(loaded, self.ledger, Intake(self.ledger), client, name)
+        self.sweeper = Sweeper(loaded, self.ledger, Intake(self.ledger), {wavespeed.SOURCE: client}, name)
         self.task = asyncio.create_task(self.sweeper.run())
 
     async def stop(self) -> None:
@@ -158,7 +158,7 @@ async def test_a_bug_in_one_beat_does_not_end_the_others(
             polls += 1
             raise KeyError("a bug")
 
-        monkeypatch.setattr(running.sweeper._poller, "poll", broken)
+        monkeypatch.setattr(running.sweeper._rounds, "poll", broken)
         await until(lambda: polls > 2)
         await until(lambda: running.sweeper.leading)
 

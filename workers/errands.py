@@ -62,30 +62,30 @@ async def _ping(settings: Settings, hook: Hook) -> dict[str, object]:
 
 
 def reconcile(settings: Settings, arguments: list[str]) -> int:
-    """The provider's list of the last SECONDS against the ledger: how the two differ."""
+    """The lists of the last SECONDS of the sources against the ledger: a report for each."""
     try:
         seconds = float(arguments[0])
     except (IndexError, ValueError):
-        raise ConfigError("reconcile takes SECONDS") from None
+        raise ConfigError("reconcile takes SECONDS and sources") from None
     logs.configure("warning", settings.log_format)
-    _print(asyncio.run(_reconcile(settings, seconds)))
+    _print(asyncio.run(_reconcile(settings, seconds, arguments[1:])))
     return 0
 
 
-async def _reconcile(settings: Settings, seconds: float) -> list[dict[str, object]]:
-    key = settings.wavespeed_api_key
-    if key is None:
-        raise ConfigError("WAVESPEED_API_KEY: is not set, and without it the provider tells nothing")
+async def _reconcile(settings: Settings, seconds: float, names: list[str]) -> list[dict[str, object]]:
     ledger = Ledger(settings.require_redis_url(), settings.retention, urgent_within=settings.urgent_within)
-    since = clock.now() - seconds
+    intake, since = Intake(ledger), clock.now() - seconds
     try:
         async with wavespeed.open_http() as http:
-            client = wavespeed.Client(settings.provider_url, key.get_secret_value(), http)
-            pace = Pace(settings.poll_rate)
-            drift = await Reconciler(settings, ledger, Intake(ledger), client, pace).look(since)
+            clients = wavespeed.clients(settings.accounts, http)
+            reports = []
+            for name in names:
+                pace = Pace(settings.account(name).poll_rate)
+                reconciler = Reconciler(settings, ledger, intake, clients[name], pace, source=name)
+                reports.append(await reconciler.look(since))
     finally:
         await ledger.aclose()
-    return [drift.public()]
+    return [report.public() for report in reports]
 
 
 def reindex(settings: Settings, arguments: list[str]) -> int:

@@ -51,6 +51,8 @@ async def in_turn(pace: Pace) -> None:
 
 
 class Poller:
+    """Of one source: its client has its key, its pace its rate."""
+
     def __init__(
         self, settings: Settings, ledger: Ledger, intake: Intake, client: Client, pace: Pace
     ) -> None:
@@ -66,14 +68,11 @@ class Poller:
     def paused(self) -> bool:
         return time.monotonic() < self._paused_until
 
-    async def poll(self) -> None:
-        """One round of what is due now, within the rate."""
-        if self.paused:
-            return
-        due = await self._ledger.sweeping.due_polls(TAKE_MOST, FIRST_WAIT, GROWTH, self._settings.poll_max)
+    async def poll(self, due: list[DuePoll]) -> None:
+        """One round of what is due of this source, within its rate."""
         # Who has been awaited longest has least time left before the provider deletes its outputs.
         due.sort(key=lambda one: one.known_at)
-        if len(due) > LIST_ABOVE:
+        if len(due) > LIST_ABOVE and not self.paused:
             due = await self._worth_asking(due)
         await self._ask(due)
 
@@ -134,7 +133,7 @@ class Poller:
 
     async def _answered(self, item: DuePoll, report: Report) -> None:
         if report.verdict is Verdict.PENDING and self._age(item) > self._settings.deadline:
-            await self._expire(item.ref, Reason.DEADLINE)
+            await expire(self._settings, self._ledger, item.ref, Reason.DEADLINE)
             return
         arrival = Arrival(item.ref, Via.POLL, Step.POLLED, report, due_in=self._settings.poll_max)
         outcome = await self._intake.accept(arrival)
@@ -144,12 +143,11 @@ class Poller:
     async def _unknown(self, item: DuePoll) -> None:
         """404: for a while that may be a provider that has not caught up with itself."""
         if self._age(item) > min(self._settings.deadline, FORGET_AFTER):
-            await self._expire(item.ref, Reason.UNKNOWN_TO_PROVIDER)
+            await expire(self._settings, self._ledger, item.ref, Reason.UNKNOWN_TO_PROVIDER)
 
     async def _unanswered(self, item: DuePoll) -> None:
-        """Nothing was learned of it, and its next poll stands already; but a deadline needs no answer."""
-        if self._age(item) > self._settings.deadline:
-            await self._expire(item.ref, Reason.DEADLINE)
+        """Nothing was learned of it, and its next poll stands already."""
+        await give_up(self._settings, self._ledger, item)
 
     def _age(self, item: DuePoll) -> float:
         return clock.now() - item.known_at
@@ -165,21 +163,29 @@ class Poller:
             log.warning("poll.paused", error=str(error), seconds=wait)
         self._paused_until = max(self._paused_until, time.monotonic() + wait)
 
-    async def _expire(self, ref: Ref, reason: Reason) -> None:
-        record = await self._ledger.reading.record(ref)
-        if record is None or record.stage is not Stage.AWAITED:
-            return
-        now = clock.now()
-        public = record.public() | {
-            "stage": Stage.EXPIRED,
-            "reason": reason,
-            "finished_at": clock.rfc3339(now),
-        }
-        told = events.of_prediction(ref, record.generation, public, self._settings.hooks, now)
-        written = await self._ledger.predictions.commit(
-            ref, Stage.AWAITED, "", Commit(Stage.EXPIRED, reason, events=told)
-        )
-        log.info("prediction.expired", prediction=str(ref), reason=reason, written=written)
+
+async def give_up(settings: Settings, ledger: Ledger, item: DuePoll) -> None:
+    """Expire what is past its deadline, which needs no answer of anybody."""
+    if clock.now() - item.known_at > settings.deadline:
+        await expire(settings, ledger, item.ref, Reason.DEADLINE)
+
+
+async def expire(settings: Settings, ledger: Ledger, ref: Ref, reason: Reason) -> None:
+    """End what is awaited in vain, and tell so."""
+    record = await ledger.reading.record(ref)
+    if record is None or record.stage is not Stage.AWAITED:
+        return
+    now = clock.now()
+    public = record.public() | {
+        "stage": Stage.EXPIRED,
+        "reason": reason,
+        "finished_at": clock.rfc3339(now),
+    }
+    told = events.of_prediction(ref, record.generation, public, settings.hooks, now)
+    written = await ledger.predictions.commit(
+        ref, Stage.AWAITED, "", Commit(Stage.EXPIRED, reason, events=told)
+    )
+    log.info("prediction.expired", prediction=str(ref), reason=reason, written=written)
 
 
 def older(reports: Sequence[Report], instant: float) -> bool:

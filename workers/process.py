@@ -77,7 +77,7 @@ async def _put_off(shop: Workshop, ref: Ref) -> bool:
     outputs = plan(record, _values(record))
     if review.is_due(record, outputs):
         return False
-    places = only_fetches(outputs, record.model, shop.policy)
+    places = only_fetches(outputs, record.model, shop.policy.of(ref.source))
     lacking = [shop.room.lacking(held=held) for held in places]
     if not lacking or not all(lacking):
         return False
@@ -206,14 +206,15 @@ async def _check(shop: Workshop, record: PredictionRecord, output: Output) -> No
 
 
 async def _treat(shop: Workshop, record: PredictionRecord, output: Output, notes: Notes) -> str | None:
-    action = judge(output, record.model, shop.policy)
+    policy = shop.policy.of(record.ref.source)
+    action = judge(output, record.model, policy)
     if output.disposition is Disposition.STORED and action is not Action.RELEASE and output.key:
         # A stricter duplicate came after the file was stored.
         try:
             await withdraw(shop, output, output.key, output.nsfw, notes)
         except NotFound:
             output.reopen()
-        action = judge(output, record.model, shop.policy)
+        action = judge(output, record.model, policy)
     problem = None
     if output.open:
         problem = await fetch_and_keep(shop, record, output, hold=action is not Action.RELEASE, notes=notes)

@@ -35,20 +35,30 @@ RETENTION = 7 * 86_400.0
 
 
 class Reconciler:
-    """The first run looks at the whole week, the next ones at what is new since the last that succeeded.
+    """Of one source.
+
+    The first run looks at the whole week, the next ones at what is new since the last that succeeded.
 
     That one leaves a mark in Redis. When it is gone or another, Redis has lost what it had, or somebody else
     has led meanwhile: then it is the whole week again.
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, intake: Intake, client: Client, pace: Pace
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        intake: Intake,
+        client: Client,
+        pace: Pace,
+        *,
+        source: str = wavespeed.SOURCE,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._intake = intake
         self._client = client
         self._pace = pace
+        self._source = source
         self._since = 0.0
         self._mark = ""
         self._stumbles = 0
@@ -57,19 +67,19 @@ class Reconciler:
     async def reconcile(self) -> int:
         """How many unknown predictions were found and adopted; 0 too when the provider does not answer."""
         began = clock.now()
-        kept = self._mark and await self._ledger.sweeping.mark() == self._mark
+        kept = self._mark and await self._ledger.sweeping.mark(self._source) == self._mark
         since = self._since if kept else began - RETENTION
         try:
             found = (await self.look(since)).missing
         except (ProviderDown, ProviderRefused) as error:
-            log.warning("reconcile.failed", error=str(error))
+            log.warning("reconcile.failed", source=self._source, error=str(error))
             return 0
         # A prediction may be listed late: look back over two rounds, and an hour at the least.
         self._since = began - max(2 * self._settings.reconcile_every, 3600.0)
         self._mark = uuid.uuid4().hex
-        await self._ledger.sweeping.leave_mark(self._mark)
+        await self._ledger.sweeping.leave_mark(self._source, self._mark)
         if found:
-            log.info("reconciled", adopted=found)
+            log.info("reconciled", source=self._source, adopted=found)
         return found
 
     async def look(self, since: float) -> Drift:
@@ -78,7 +88,7 @@ class Reconciler:
         Raises ProviderDown, ProviderRefused.
         """
         now = clock.now()
-        drift = Drift(wavespeed.SOURCE, since, now)
+        drift = Drift(self._source, since, now)
         self._stumbles = 0
         self._looked_at = set()
         # A list is newest first, and what is deleted soonest stands at its end: that end comes first.
@@ -102,7 +112,7 @@ class Reconciler:
 
     async def _adopt(self, drift: Drift, reports: Sequence[Report]) -> None:
         # What is new at the provider meanwhile pushes others to the next page, where they are listed again.
-        listed = {Ref(wavespeed.SOURCE, one.id): one for one in reports if one.id not in self._looked_at}
+        listed = {Ref(self._source, one.id): one for one in reports if one.id not in self._looked_at}
         self._looked_at |= {ref.id for ref in listed}
         standings = await self._ledger.reading.standings(list(listed))
         for ref, report in listed.items():
@@ -123,7 +133,7 @@ class Reconciler:
         """The submission whose outcome we never learned, when this can only be it."""
         if listed.created_at is None:
             return None
-        return await self._ledger.intents.matching(listed.model, listed.created_at)
+        return await self._ledger.intents.matching(self._source, listed.model, listed.created_at)
 
     async def _arrival(self, ref: Ref, listed: Report) -> Arrival:
         """A listed completion carries no NSFW flags, so the whole of it is fetched before it is believed."""

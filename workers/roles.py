@@ -133,10 +133,9 @@ async def _sweep(settings: Settings) -> None:
     name = workshop.instance_name()
     ledger = Ledger(settings.require_redis_url(), settings.retention, urgent_within=settings.urgent_within)
     intake = Intake(ledger)
-    key = settings.wavespeed_api_key
     async with wavespeed.open_http() as http:
-        client = wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
-        sweeper = Sweeper(settings, ledger, intake, client, name)
+        clients = wavespeed.clients(settings.accounts, http)
+        sweeper = Sweeper(settings, ledger, intake, clients, name)
         beats = asyncio.create_task(ledger.roles.keep_beating("sweep", name))
         stopper = asyncio.create_task(_when(stopping, sweeper.stop))
         _ready("sweep")

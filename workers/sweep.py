@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,11 +17,11 @@ from service import failpoints
 from service.ending import end
 from service.errors import LedgerDown, LedgerFull
 from workers.pace import Pace
-from workers.polling import Poller
 from workers.reconcile import Reconciler
+from workers.rounds import Rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from service.intake import Intake
     from service.ledger import Ledger
@@ -38,17 +39,25 @@ COMPACT_MOST = 25
 
 
 class Sweeper:
-    """Four rhythms that never wait for one another: sweep, poll, compact, reconcile."""
+    """Rhythms that never wait for one another: sweep, poll, compact, reconcile."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, intake: Intake, client: Client, instance: str
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        intake: Intake,
+        clients: Mapping[str, Client],
+        instance: str,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._instance = instance
-        pace = Pace(settings.poll_rate)
-        self._poller = Poller(settings, ledger, intake, client, pace)
-        self._reconciler = Reconciler(settings, ledger, intake, client, pace)
+        paces = {name: Pace(settings.account(name).poll_rate) for name in clients}
+        self._rounds = Rounds(settings, ledger, intake, clients, paces)
+        self._reconcilers = [
+            Reconciler(settings, ledger, intake, client, paces[name], source=name)
+            for name, client in clients.items()
+        ]
         self._stopping = asyncio.Event()
         # Instants of the monotonic clock: the other one may be set back by an hour.
         self._leads_until = 0.0
@@ -68,11 +77,15 @@ class Sweeper:
         ]
         if self._settings.reconcile_every:
             every = self._settings.reconcile_every
-            rhythms.append(asyncio.create_task(self._rhythm(every, self._reconcile)))
+            rhythms += [
+                asyncio.create_task(self._rhythm(every, partial(self._reconcile, one)))
+                for one in self._reconcilers
+            ]
         try:
             await self._stopping.wait()
         finally:
             await end(*rhythms)
+            await self._rounds.aclose()
         if self.leading:
             await self._abdicate()
 
@@ -133,7 +146,7 @@ class Sweeper:
 
     async def _poll(self) -> None:
         if self.leading:
-            await self._poller.poll()
+            await self._rounds.poll()
 
     async def _compact(self) -> None:
         after, done, looked = self._settings.compact_after, 0, 1
@@ -143,9 +156,9 @@ class Sweeper:
         if done:
             log.info("compacted", predictions=done)
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, reconciler: Reconciler) -> None:
         if self.leading:
-            await self._reconciler.reconcile()
+            await reconciler.reconcile()
 
     async def _abdicate(self) -> None:
         try:

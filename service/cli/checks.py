@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from service import wavespeed
 from service.cli import errands
-from service.cli.operating import provider_client
 from service.errors import ProviderDown, ProviderRefused
 from service.ledger.durability import Finding, State
+from service.operator import DEFAULT_SOURCE
 
 if TYPE_CHECKING:
     from service.settings import Settings
+    from service.sources import Source
 
 STORAGE_TIMEOUT = 60.0
 """Seconds for a store to take, return and forget a file."""
@@ -38,8 +39,9 @@ def _warned(name: str, warnings: list[str], fine: str) -> list[Finding]:
 
 
 def _secrets(settings: Settings) -> Finding:
-    if settings.webhook_secrets:
-        return Finding("secrets", State.OK, f"{len(settings.webhook_secrets)} to verify callbacks with")
+    if any(source.secrets for source in settings.accounts):
+        sources = [f"{len(one.secrets)} of {one.name}" for one in settings.accounts if one.secrets]
+        return Finding("secrets", State.OK, f"to verify callbacks with: {', '.join(sources)}")
     fix = "set CATCHLIGHT_WEBHOOK_SECRETS to the secret of your provider account"
     return Finding("secrets", State.FAIL, "no secret is set: `serve` does not start", fix)
 
@@ -53,17 +55,26 @@ async def storage() -> list[Finding]:
     return [Finding(one["name"], State(one["state"]), one["detail"], one["fix"]) for one in found]
 
 
-async def provider(settings: Settings) -> Finding:
-    if settings.wavespeed_api_key is None:
+async def providers(settings: Settings) -> list[Finding]:
+    """Does each key work? One finding that there is none at all, or one for each source that has one."""
+    asked = [source for source in settings.accounts if source.key]
+    if not asked:
         detail = "no API key: callbacks are taken, but nothing can be polled, reconciled or submitted"
-        return Finding("provider", State.WARN, detail, "set WAVESPEED_API_KEY")
+        return [Finding("provider", State.WARN, detail, "set WAVESPEED_API_KEY")]
     async with wavespeed.open_http() as http:
-        try:
-            balance = await provider_client(settings, http).balance()
-        except ProviderRefused as error:
-            detail = f"the provider refuses the API key: {error}"
-            return Finding("provider", State.FAIL, detail, "set WAVESPEED_API_KEY to a key that is valid")
-        except ProviderDown as error:
-            fix = "see CATCHLIGHT_PROVIDER_URL and this machine's way out"
-            return Finding("provider", State.WARN, str(error), fix)
-    return Finding("provider", State.OK, f"the API key works; balance {balance:.2f} USD")
+        clients = wavespeed.clients(asked, http)
+        return [await _provider(source, clients[source.name]) for source in asked]
+
+
+async def _provider(source: Source, client: wavespeed.Client) -> Finding:
+    default = source.name == DEFAULT_SOURCE
+    name = "provider" if default else f"provider.{source.name}"
+    try:
+        balance = await client.balance()
+    except ProviderRefused as error:
+        key = "WAVESPEED_API_KEY" if default else f"the key of the source {source.name}"
+        detail = f"the provider refuses the API key: {error}"
+        return Finding(name, State.FAIL, detail, f"set {key} to one that is valid")
+    except ProviderDown as error:
+        return Finding(name, State.WARN, str(error), "see CATCHLIGHT_PROVIDER_URL and this machine's way out")
+    return Finding(name, State.OK, f"the API key works; balance {balance:.2f} USD")

@@ -54,10 +54,10 @@ async def _probed(settings: Settings, role: str) -> list[Finding]:
 
 
 async def _examined(settings: Settings) -> list[Finding]:
-    server, storage, provider = await asyncio.gather(
-        server_checks.server(settings), checks.storage(), checks.provider(settings)
+    server, storage, providers = await asyncio.gather(
+        server_checks.server(settings), checks.storage(), checks.providers(settings)
     )
-    return [*checks.of_settings(settings), *server, *storage, provider]
+    return [*checks.of_settings(settings), *server, *storage, *providers]
 
 
 def _tell(found: Sequence[Finding], *, as_json: bool, no_color: bool = False) -> None:

@@ -13,20 +13,11 @@ from service.operator import Operator
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import httpx
-
-    from service.settings import Settings
-
-
-def provider_client(settings: Settings, http: httpx.AsyncClient) -> wavespeed.Client:
-    key = settings.wavespeed_api_key
-    return wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
-
 
 @asynccontextmanager
 async def operating() -> AsyncIterator[tuple[Desk, Operator]]:
     async with opened() as desk, wavespeed.open_http() as http:
         # The command itself says what it did; of the log only what went wrong is news.
         logs.configure("warning", desk.settings.log_format)
-        client = provider_client(desk.settings, http)
-        yield desk, Operator(desk.settings, desk.ledger, Intake(desk.ledger), client)
+        clients = wavespeed.clients(desk.settings.accounts, http)
+        yield desk, Operator(desk.settings, desk.ledger, Intake(desk.ledger), clients)

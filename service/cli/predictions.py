@@ -13,7 +13,7 @@ from service.cli.context import Desk, opened
 from service.cli.spans import ago
 from service.errors import NotFound
 from service.ledger.query import WORDS, parse
-from service.operator import SOURCES, check_id
+from service.operator import check_id
 
 MOST = 200
 _PARTS = {
@@ -49,7 +49,7 @@ async def _ls(text: str, limit: int, cursor: str | None, *, as_json: bool) -> No
     now = clock.now()
     wanted = parse(text, now)
     async with opened() as desk:
-        items, following = await desk.ledger.reading.page(wanted, limit, cursor, SOURCES)
+        items, following = await desk.ledger.reading.page(wanted, limit, cursor, desk.settings.source_names)
     if as_json:
         screen.data({"items": items, "next": following})
         return
@@ -88,7 +88,7 @@ def explain(id_: Id, source: Source = None) -> None:
 
 async def _one(id_: str, source: str | None) -> tuple[Desk, dict[str, Any]]:
     async with opened() as desk:
-        ref = await desk.ledger.reading.find(check_id(id_), source, SOURCES)
+        ref = await desk.ledger.reading.find(check_id(id_), source, desk.settings.source_names)
         prediction = await desk.ledger.reading.prediction(ref)
     if prediction is None:
         raise NotFound(f"no prediction {id_}")

@@ -27,6 +27,7 @@ LONGEST = 7 * 86_400.0
 
 def command(
     since: Annotated[str, typer.Option(help="How far back, at most the 7d that the provider keeps.")] = "24h",
+    source: Annotated[str | None, typer.Option(help="Only this one; all that have a key otherwise.")] = None,
     *,
     last: Annotated[
         bool, typer.Option("--last", help="Ask nobody: show what the last run found, the sweeper's or yours.")
@@ -39,7 +40,7 @@ def command(
     no run yet.
     """
     settings = load()
-    reports = asyncio.run(_last(settings)) if last else _looked(settings, since)
+    reports = asyncio.run(_last(settings, source)) if last else _looked(settings, since, source)
     if not reports:
         raise NotFound("nothing was reconciled yet")
     if as_json:
@@ -51,29 +52,35 @@ def command(
         screen.say("`catchlight ls via:reconcile` shows those of the missing that had ended")
 
 
-def _looked(settings: Settings, since: str) -> list[dict[str, Any]]:
+def _looked(settings: Settings, since: str, source: str | None) -> list[dict[str, Any]]:
     try:
         seconds = parse_duration(since)
     except ValueError as error:
         raise InvalidInput("--since", str(error)) from error
     if not 0 < seconds <= LONGEST:
         raise InvalidInput("--since", "must be more than 0 and at most 7d, which is all that is listed")
-    if settings.wavespeed_api_key is None:
-        raise ConfigError("WAVESPEED_API_KEY: is not set, and without it the provider tells nothing")
-    return asyncio.run(_reconcile(settings, seconds))
+    asked = [settings.account(source)] if source else settings.accounts
+    names = [one.name for one in asked if one.key]
+    if not names:
+        raise ConfigError(
+            f"{f'key of the source {source}' if source else 'WAVESPEED_API_KEY'}: is not set, "
+            "and without it the provider tells nothing"
+        )
+    return asyncio.run(_reconcile(settings, seconds, names))
 
 
-async def _reconcile(settings: Settings, seconds: float) -> list[dict[str, Any]]:
+async def _reconcile(settings: Settings, seconds: float, names: Sequence[str]) -> list[dict[str, Any]]:
     environment = child_environment({"redis_url": redis_address(settings)})
     reports: list[dict[str, Any]] = await errands.run(
-        "reconcile", f"{seconds:g}", patience=PATIENCE, environment=environment
+        "reconcile", f"{seconds:g}", *names, patience=PATIENCE, environment=environment
     )
     return reports
 
 
-async def _last(settings: Settings) -> list[dict[str, Any]]:
+async def _last(settings: Settings, source: str | None) -> list[dict[str, Any]]:
     async with ledger_of(settings) as ledger:
-        return await ledger.drifts.last()
+        reports = await ledger.drifts.last()
+    return [one for one in reports if source in (None, one["source"])]
 
 
 def _show(report: Mapping[str, Any], *, no_color: bool) -> None:

@@ -11,11 +11,12 @@ from service import clock
 from service.cli import screen
 from service.cli.context import opened
 from service.cli.spans import ago
-from service.operator import SOURCES
 from service.refusals import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from service.settings import Settings
 
 MOST = 200
 
@@ -38,18 +39,19 @@ async def _listed(limit: int, cursor: str | None, *, as_json: bool) -> None:
     if as_json:
         screen.data(found)
     elif found["totals"]:
-        _show(found, no_color=desk.settings.no_color)
+        _show(found, desk.settings)
     else:
         screen.say("no callback was refused")
 
 
-def _show(found: Mapping[str, Any], *, no_color: bool) -> None:
-    now = clock.now()
+def _show(found: Mapping[str, Any], settings: Settings) -> None:
+    now, no_color = clock.now(), settings.no_color
+    paths = [source.path for source in settings.accounts]
     columns = ("refused", "reason", "why", "source", "from", "bytes", "webhook-id")
     screen.table(columns, [_row(item, now) for item in found["items"]], no_color=no_color)
     screen.line("")
     by_number = sorted(found["totals"].items(), key=lambda total: -total[1])
-    totals = [(reason, n, remedy(reason, SOURCES)) for reason, n in by_number]
+    totals = [(reason, n, remedy(reason, paths)) for reason, n in by_number]
     screen.table(("reason", "in all", "what to do"), totals, no_color=no_color)
     if found["next"]:
         screen.say(f"more: --cursor {found['next']}")

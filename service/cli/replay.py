@@ -13,7 +13,7 @@ from service.cli import screen
 from service.cli.operating import operating
 from service.errors import Conflict, LedgerDown, NotFound
 from service.ledger.query import parse
-from service.operator import SOURCES, check_id
+from service.operator import check_id
 from service.prediction import TERMINAL, Ref
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def command(
 async def _single(id_: str, source: str | None, step: From, *, dry_run: bool, as_json: bool) -> None:
     async with operating() as (desk, operator):
         if dry_run:
-            ref = await desk.ledger.reading.find(check_id(id_), source, SOURCES)
+            ref = await desk.ledger.reading.find(check_id(id_), source, desk.settings.source_names)
         else:
             ref = await operator.replay(id_, source, step.value)
     done = [] if dry_run else [ref.id]

@@ -13,6 +13,7 @@ from service.cli.context import opened
 from service.cli.spans import ago
 from service.errors import NotFound
 from service.ledger.query import parse
+from service.operator import check_id
 from service.prediction import TERMINAL, Disposition
 from service.review import Decision
 from service.reviewing import Reviewer
@@ -131,7 +132,8 @@ async def _decide(
 ) -> None:
     async with opened() as desk:
         logs.configure("warning", desk.settings.log_format)
-        ref = await reviewing.decide(desk.ledger, id_, index, decision, reviewer, source=source)
+        ref = await desk.ledger.reading.find(check_id(id_), source, desk.settings.source_names)
+        await reviewing.decide(desk.ledger, ref, index, decision, reviewer)
         screen.say(f"{decision} of output {index} of {ref.id}, by {reviewer.by}: {_NEXT[decision]}")
         prediction = await (_carried_out if wait else _now)(desk.ledger, ref)
     if as_json:

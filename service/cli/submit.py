@@ -12,7 +12,7 @@ from service.cli import inputs, screen
 from service.cli.batch import submit_all
 from service.cli.operating import operating
 from service.errors import InvalidInput, NotFound
-from service.operator import Submission, check_id
+from service.operator import DEFAULT_SOURCE, Submission, check_id
 from service.prediction import TERMINAL, Stage
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def submit(
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same one never submits twice.")
     ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The provider account, when it is not the default one.")
+    ] = None,
     many: Annotated[
         Path | None,
         typer.Option(
@@ -65,21 +68,31 @@ def submit(
     every line is checked before the first is sent, and the same command again goes on where it was.
     """
     if many is not None:
-        _refuse_beside_a_file(given, metadata, key, watch=watch)
+        _refuse_beside_a_file(given, metadata, key, source, watch=watch)
         submit_all(many, model, batch, at_once, yes=yes, dry_run=dry_run)
         return
     if model is None:
         raise InvalidInput("MODEL", "is missing; name a model, or a file with --from")
     submission = Submission(
-        model, inputs.parse("-i", given or ()), inputs.parse("--metadata", metadata or ())
+        model,
+        inputs.parse("-i", given or ()),
+        inputs.parse("--metadata", metadata or ()),
+        source or DEFAULT_SOURCE,
     )
     asyncio.run(_submit(submission, key, watch=watch, as_json=as_json))
 
 
 def _refuse_beside_a_file(
-    given: list[str] | None, metadata: list[str] | None, key: str | None, *, watch: bool
+    given: list[str] | None,
+    metadata: list[str] | None,
+    key: str | None,
+    source: str | None,
+    *,
+    watch: bool,
 ) -> None:
-    named = {"-i": given, "--metadata": metadata, "--key": key, "--watch": watch}
+    named = {
+        "-i": given, "--metadata": metadata, "--key": key, "--source": source, "--watch": watch
+    }  # fmt: skip
     for option in (option for option, value in named.items() if value):
         raise InvalidInput(option, "says something of one prediction, and --from brings many")
 
@@ -135,20 +148,22 @@ def track(
         list[str] | None, typer.Option(metavar="K=V", help="Kept with each; or @file.json.")
     ] = None,
     *,
+    source: Annotated[str | None, typer.Option(help="Their provider account; the default one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the predictions as JSON.")] = False,
 ) -> None:
     """Adopt predictions that someone else submitted: their callbacks are expected, and polled for.
 
     What is known already stays as it is, but takes the metadata.
     """
-    asyncio.run(
-        _track([check_id(id_) for id_ in ids], model, inputs.parse("--metadata", metadata or ()), as_json)
-    )
+    about = inputs.parse("--metadata", metadata or ())
+    asyncio.run(_track([check_id(id_) for id_ in ids], model, about, source, as_json=as_json))
 
 
-async def _track(ids: list[str], model: str, metadata: dict[str, Any], as_json: bool) -> None:
+async def _track(
+    ids: list[str], model: str, metadata: dict[str, Any], source: str | None, *, as_json: bool
+) -> None:
     async with operating() as (desk, operator):
-        refs = [await operator.track(id_, model, metadata) for id_ in ids]
+        refs = [await operator.track(id_, model, metadata, source) for id_ in ids]
         predictions = [await _now(desk.ledger, ref) for ref in refs]
     if as_json:
         screen.data({"items": predictions, "next": None})

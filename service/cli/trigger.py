@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import typer
 
-from service import wavespeed
 from service.cli import screen
 from service.errors import ConfigError, InvalidInput
 from service.settings import load
@@ -20,6 +19,7 @@ from service.simulator.trigger import trigger
 if TYPE_CHECKING:
     from service.settings import Settings
     from service.simulator.truth import Sent
+    from service.sources import Source
 
 FAILED = 1
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to knock, not where to listen
@@ -30,13 +30,16 @@ def command(
     to: Annotated[str | None, typer.Option(help="The receiver; ours by default.")] = None,
     secret: Annotated[
         str | None,
-        typer.Option(help="Instead of the first of CATCHLIGHT_WEBHOOK_SECRETS; others can see it."),
+        typer.Option(help="Instead of the first that is set for the source; others can see it."),
     ] = None,
     cdn: Annotated[
         str | None, typer.Option(help="A simulator that serves the outputs; the provider's host by default.")
     ] = None,
     token: Annotated[str, typer.Option(help="The same one makes the same prediction again.")] = "",
     *,
+    source: Annotated[
+        str | None, typer.Option(help="Whose path and secret, when not the default one's.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what was sent and answered as JSON.")
     ] = False,
@@ -47,10 +50,11 @@ def command(
     """
     settings = load()
     scenario = scenario_of(name)
-    url = to or receiver_of(settings)
+    account = settings.account(source)
+    url = to or receiver_of(settings, account)
     sent = asyncio.run(
         trigger(
-            scenario, url, secret or _first_secret(settings), cdn_base=cdn or _origin(settings), token=token
+            scenario, url, secret or _first_secret(account), cdn_base=cdn or _origin(settings), token=token
         )
     )
     if as_json:
@@ -73,18 +77,22 @@ def scenario_of(name: str) -> Scenario:
     )
 
 
-def receiver_of(settings: Settings) -> str:
+def receiver_of(settings: Settings, account: Source) -> str:
     """Where our own receiver listens. Raises ConfigError when only the receiver knows its port."""
     if settings.port == 0:
         raise ConfigError("--to: is needed, for CATCHLIGHT_PORT is 0 and takes a free port")
     host = _EVERYWHERE.get(settings.host, settings.host)
     address = f"[{host}]" if ":" in host else host
-    return f"http://{address}:{settings.port}/webhooks/{wavespeed.SOURCE}"
+    return f"http://{address}:{settings.port}{account.path}"
 
 
-def _first_secret(settings: Settings) -> str:
-    settings.require_webhook_secrets()
-    return settings.webhook_secrets[0].get_secret_value()
+def _first_secret(account: Source) -> str:
+    if not account.secrets:
+        raise ConfigError(
+            f"--secret: is needed, for no secret of the source {account.name} is set "
+            "(CATCHLIGHT_WEBHOOK_SECRETS for the default one)"
+        )
+    return account.secrets[0]
 
 
 def _origin(settings: Settings) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service import wavespeed
 from service.cli import family
 from service.cli.supervisor import (
     KILL_MARGIN,
@@ -57,7 +56,7 @@ def _say_where(settings: Settings, redis_url: str, *, embedded: bool) -> None:
     base = f"http://{settings.host}:{settings.port}"
     kind = "embedded" if embedded else "yours"
     lines = [
-        f"callbacks  {base}/webhooks/{wavespeed.SOURCE}",
+        *(f"callbacks  {base}{source.path}" for source in settings.accounts if source.secrets),
         f"API        {base}/api/v1/predictions",
         f"redis      {mask_url(redis_url)} ({kind})",
         f"storage    {settings.effective_storage_url}",

@@ -32,6 +32,8 @@ class Intent:
     id: str | None = None
     """The prediction it became; None while that is not known."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    """Where it was submitted; of a version that knew only one, nothing."""
 
 
 class Intents:
@@ -67,22 +69,25 @@ class Intents:
                 pipe.zrem(keys.INTENTS_OPEN, key)
                 await pipe.execute()
 
-    async def matching(self, model: str, created_at: float) -> Intent | None:
+    async def matching(self, source: str, model: str, created_at: float) -> Intent | None:
         """The one open intent that a prediction found at the provider can come from; None when in doubt."""
         low, high = created_at - _CLOCKS_APART, created_at + _CLOCKS_APART
         with reaching():
             open_keys = cast("list[str]", await self._redis.zrangebyscore(keys.INTENTS_OPEN, low, high))
             texts = await self._redis.mget([keys.INTENT + key for key in open_keys]) if open_keys else []
         written = zip(open_keys, cast("list[str | None]", texts), strict=True)
-        found = [intent for key, text in written if text and (intent := _decoded(key, text)).model == model]
+        intents = [_decoded(key, text) for key, text in written if text]
+        found = [one for one in intents if one.model == model and one.source in ("", source)]
         return found[0] if len(found) == 1 else None
 
 
 def _encoded(intent: Intent, nonce: str = "") -> str:
     fields = {name: getattr(intent, name) for name in _WRITTEN}
-    return json.dumps(fields | {"metadata": dict(intent.metadata), "nonce": nonce})
+    more = {"metadata": dict(intent.metadata), "source": intent.source, "nonce": nonce}
+    return json.dumps(fields | more)
 
 
 def _decoded(key: str, text: str) -> Intent:
     fields = json.loads(text)
-    return Intent(key=key, metadata=fields["metadata"], **{name: fields[name] for name in _WRITTEN})
+    more = {"metadata": fields["metadata"], "source": fields.get("source", "")}
+    return Intent(key=key, **more, **{name: fields[name] for name in _WRITTEN})

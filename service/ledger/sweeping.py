@@ -57,14 +57,14 @@ class Sweeping:
     async def trim(self, limit: int) -> int:
         return int(await self._scripts.run("trim", limit))
 
-    async def mark(self) -> str | None:
-        """What the last reconciliation has left."""
+    async def mark(self, source: str) -> str | None:
+        """What the last reconciliation of that source has left."""
         with reaching():
-            return cast("str | None", await self._scripts.redis.get(keys.RECONCILED))
+            return cast("str | None", await self._scripts.redis.get(keys.RECONCILED + source))
 
-    async def leave_mark(self, mark: str) -> None:
+    async def leave_mark(self, source: str, mark: str) -> None:
         with reaching():
-            await self._scripts.redis.set(keys.RECONCILED, mark, ex=_MARK_LIVES)
+            await self._scripts.redis.set(keys.RECONCILED + source, mark, ex=_MARK_LIVES)
 
     async def lead(self, instance: str, seconds: float) -> bool:
         """Become or stay the one sweeper that acts."""

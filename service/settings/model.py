@@ -17,6 +17,7 @@ from pydantic import (
 
 from service.hooks import Hook
 from service.moderation import Action
+from service.settings.accounts import Declared
 from service.settings.fields import (
     Directory,
     Duration,
@@ -41,8 +42,10 @@ from service.settings.fields import (
 
 UNPREFIXED = ("redis_url", "wavespeed_api_key", "port", "no_color")
 """Settings that are also honoured without `CATCHLIGHT_` in front."""
-TABLES = ("hooks", "moderation")
+TABLES = ("hooks", "sources", "moderation")
 """Settings that only the file can hold."""
+DEFAULT_SOURCE = "wavespeed"
+"""The account of the unprefixed variables."""
 _EMPTY_MEANS_NONE = "fetch_private"
 
 
@@ -114,7 +117,7 @@ class Fields(BaseModel):
     poll_max: Annotated[Duration, longer_than("0s")] = setting(
         "60s", "Longest wait between polls; waits grow by half from 2 s"
     )
-    poll_rate: Rate = setting("20/s", "Requests to the provider per second over all polls")
+    poll_rate: Rate = setting("20/s", "Requests to the provider per second over all polls of one source")
     deadline: Annotated[Duration, longer_than("0s")] = setting(
         "6d", "An awaited prediction older than this is expired"
     )
@@ -151,6 +154,7 @@ class Fields(BaseModel):
         "`[[moderation]]`: other policies for models that match a glob; the first that names a class counts",
     )
     hooks: tuple[Hook, ...] = setting((), "`[[hooks]]`: whom we tell")
+    sources: tuple[Declared, ...] = setting((), "`[[sources]]`: more provider accounts")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -197,3 +201,19 @@ class Fields(BaseModel):
         if twins:
             raise ValueError(f"two hooks are named {', '.join(twins)}: give each a name of its own")
         return hooks
+
+    @field_validator("sources")
+    @classmethod
+    def _refuse_twin_sources(cls, sources: tuple[Declared, ...]) -> tuple[Declared, ...]:
+        names = [DEFAULT_SOURCE, *(source.name for source in sources)]
+        paths = [f"/webhooks/{DEFAULT_SOURCE}", *(source.callback_path for source in sources)]
+        if DEFAULT_SOURCE in names[1:]:
+            raise ValueError(
+                f"{DEFAULT_SOURCE} is the source of WAVESPEED_API_KEY and CATCHLIGHT_WEBHOOK_SECRETS: "
+                "set those, or choose another name"
+            )
+        if twins := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two sources are named {', '.join(twins)}: give each a name of its own")
+        if twins := sorted({path for path in paths if paths.count(path) > 1}):
+            raise ValueError(f"two sources have the path {', '.join(twins)}: give each one of its own")
+        return sources

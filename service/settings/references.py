@@ -1,4 +1,7 @@
-"""Values that stand elsewhere: `{ env = "NAME" }` or `{ file = "/path" }` in place of a header's text."""
+"""Values that stand elsewhere: `{ env = "NAME" }` or `{ file = "/path" }` in place of a secret text.
+
+In a hook's `headers`, and as `key` and `secrets` of a source.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,63 @@ from typing import TYPE_CHECKING, Any
 from service.settings.sources import PREFIX, Found, Reading, entry_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-_HOOKS = "hooks"
+    Resolve = Callable[[dict[str, Any], Mapping[str, str]], tuple[dict[str, Any], list[str]]]
 
 
 def resolved(reading: Reading, environ: Mapping[str, str]) -> Reading:
-    """The same with every reference in a hook's `headers` replaced by what it refers to."""
-    if _HOOKS not in reading.found:
-        return reading
-    told = reading.found[_HOOKS]
-    hooks, problems = [], list(reading.problems)
-    for number, hook in enumerate(told.value):
-        headers, wrong = _headers(hook.get("headers"), environ)
-        label = entry_label(_HOOKS, told.value, number)
-        problems += [f"headers of {label} in {told.origin}: {problem}" for problem in wrong]
-        hooks.append(hook if headers is None else hook | {"headers": headers})
-    found = reading.found | {_HOOKS: Found(hooks, told.spelled, told.origin)}
+    """The same with every reference replaced by what it refers to."""
+    of_tables: dict[str, Resolve] = {"hooks": _of_hook, "sources": _of_source}
+    for table, resolve in of_tables.items():
+        if table in reading.found:
+            reading = _resolved(reading, table, resolve, environ)
+    return reading
+
+
+def _resolved(reading: Reading, table: str, resolve: Resolve, environ: Mapping[str, str]) -> Reading:
+    told = reading.found[table]
+    entries, problems = [], list(reading.problems)
+    for number, entry in enumerate(told.value):
+        fields, wrong = resolve(entry, environ)
+        label = entry_label(table, told.value, number)
+        problems += [problem.format(of=f"of {label} in {told.origin}") for problem in wrong]
+        entries.append(fields)
+    found = reading.found | {table: Found(entries, told.spelled, told.origin)}
     return Reading(found, problems)
 
 
-def _headers(told: Any, environ: Mapping[str, str]) -> tuple[dict[str, Any] | None, list[str]]:
-    """Without those that cannot be resolved: one complaint about each is enough."""
+def _of_hook(hook: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Without headers that cannot be resolved: one complaint about each is enough."""
+    told = hook.get("headers")
     if not isinstance(told, dict):
-        return None, []
+        return hook, []
     headers, problems = {}, []
     for name, value in told.items():
         try:
             headers[name] = _looked_up(value, environ) if isinstance(value, dict) else value
         except ValueError as error:
-            problems.append(f"{name} {error}")
-    return headers, problems
+            problems.append(f"headers {{of}}: {_braced(name)} {_braced(error)}")
+    return hook | {"headers": headers}, problems
+
+
+def _of_source(source: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    fields, problems = dict(source), []
+    for name in ("key", "secrets"):
+        told = fields.get(name)
+        try:
+            if isinstance(told, dict):
+                fields[name] = _looked_up(told, environ)
+            elif isinstance(told, list):
+                fields[name] = [_looked_up(one, environ) if isinstance(one, dict) else one for one in told]
+        except ValueError as error:
+            del fields[name]
+            problems.append(f"{name} {{of}}: {_braced(error)}")
+    return fields, problems
+
+
+def _braced(text: object) -> str:
+    return str(text).replace("{", "{{").replace("}", "}}")
 
 
 def _looked_up(reference: dict[str, Any], environ: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.hooks import Hook
 from service.moderation import Override
+from service.settings.accounts import Declared
 from service.settings.model import TABLES, UNPREFIXED, Fields
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _VARIABLES = {PREFIX + name.upper(): name for name in Fields.model_fields if nam
 _NAMES = list(Fields.model_fields)
 _KEYS = {
     "hooks": [str(field.validation_alias or name) for name, field in Hook.model_fields.items()],
+    "sources": list(Declared.model_fields),
     "moderation": [field.name for field in fields(Override)],
 }
 
@@ -104,7 +106,7 @@ def _strangers(table: str, entries: list[dict[str, Any]], file: str) -> list[str
 
 def entry_label(table: str, entries: list[dict[str, Any]], number: int) -> str:
     """`[[hooks]] "crm"`, or its number from 1 when it has no name."""
-    name = entries[number].get("name" if table == "hooks" else "model")
+    name = entries[number].get("model" if table == "moderation" else "name")
     return f'[[{table}]] "{name}"' if isinstance(name, str) else f"[[{table}]] {number + 1}"
 
 

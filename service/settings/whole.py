@@ -5,11 +5,13 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from service.errors import ConfigError
+from service.errors import ConfigError, InvalidInput
 from service.moderation import Action, Policy
+from service.settings.accounts import plain
 from service.settings.fields import is_loopback
-from service.settings.model import TABLES, Fields
+from service.settings.model import DEFAULT_SOURCE, TABLES, Fields
 from service.settings.rows import SettingRow, rows
+from service.sources import Source
 
 _KEPT_BY_PROVIDER = 7 * 86400
 _TOKEN_LEAST = 16
@@ -30,12 +32,53 @@ class Settings(Fields):
     @property
     def moderation_policy(self) -> Policy:
         return Policy(
-            self.moderation_clean, self.moderation_flagged, self.moderation_unknown, overrides=self.moderation
+            self.moderation_clean,
+            self.moderation_flagged,
+            self.moderation_unknown,
+            overrides=self.moderation,
+            of_sources={one.name: one.moderation for one in self.sources if one.moderation},
         )
 
-    def callback_url(self, source: str) -> str | None:
+    @property
+    def accounts(self) -> tuple[Source, ...]:
+        """All sources, the default one first."""
+        default = Source(
+            name=DEFAULT_SOURCE,
+            path=f"/webhooks/{DEFAULT_SOURCE}",
+            provider_url=self.provider_url,
+            poll_rate=self.poll_rate,
+            key=plain(self.wavespeed_api_key),
+            secrets=tuple(secret.get_secret_value() for secret in self.webhook_secrets),
+        )
+        others = (
+            Source(
+                name=one.name,
+                path=one.callback_path,
+                provider_url=one.provider_url or self.provider_url,
+                poll_rate=one.poll_rate or self.poll_rate,
+                key=plain(one.key),
+                secrets=tuple(secret.get_secret_value() for secret in one.secrets),
+            )
+            for one in self.sources
+        )
+        return (default, *others)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        return (DEFAULT_SOURCE, *(one.name for one in self.sources))
+
+    def account(self, name: str | None = None) -> Source:
+        """The source of that name, or the default one. Raises InvalidInput for a name that nobody has."""
+        found = next((one for one in self.accounts if one.name == (name or DEFAULT_SOURCE)), None)
+        if found is None:
+            raise InvalidInput(
+                "source", f"there is no source {name}: declared are {', '.join(self.source_names)}"
+            )
+        return found
+
+    def callback_url(self, source: str | None = None) -> str | None:
         """Where the provider shall call back; None while we have no public address."""
-        return self.public_url and f"{self.public_url}/webhooks/{source}"
+        return self.public_url and f"{self.public_url}{self.account(source).path}"
 
     def describe(self) -> list[SettingRow]:
         """One row per setting in the order of the table above; secrets masked, passwords in URLs too."""
@@ -45,7 +88,7 @@ class Settings(Fields):
         )
 
     def require_webhook_secrets(self) -> None:
-        if not self.webhook_secrets:
+        if not any(source.secrets for source in self.accounts):
             raise ConfigError(
                 "CATCHLIGHT_WEBHOOK_SECRETS: is not set, and without it no callback can be verified; "
                 "set it to the secret of your provider account (several with commas between)"
@@ -62,7 +105,12 @@ class Settings(Fields):
 
     def warnings(self) -> list[str]:
         """What is allowed and probably not meant: one sentence each, naming the setting."""
-        return [*self._warnings_of_addresses(), *self._warnings_of_tokens(), *self._warnings_of_policies()]
+        return [
+            *self._warnings_of_addresses(),
+            *self._warnings_of_sources(),
+            *self._warnings_of_tokens(),
+            *self._warnings_of_policies(),
+        ]
 
     def _warnings_of_addresses(self) -> Iterator[str]:
         public, provider = urlsplit(self.public_url or ""), urlsplit(self.provider_url)
@@ -77,6 +125,13 @@ class Settings(Fields):
         for hook in self.hooks:
             if self._is_forbidden(urlsplit(hook.url).hostname or ""):
                 yield f'[[hooks]] "{hook.name}": not a public address; see CATCHLIGHT_FETCH_PRIVATE'
+
+    def _warnings_of_sources(self) -> Iterator[str]:
+        for source in self.sources:
+            if not source.secrets:
+                yield f'[[sources]] "{source.name}": has no secrets, so that all its callbacks are refused'
+            if source.key is None:
+                yield f'[[sources]] "{source.name}": has no key, so that nothing of it is polled or submitted'
 
     def _warnings_of_tokens(self) -> Iterator[str]:
         for name in ("admin_token", "viewer_token"):

@@ -1,7 +1,7 @@
 """WaveSpeedAI: the one place that speaks its API, its callbacks and its signatures."""
 
 from service.wavespeed.answer import Refusal
-from service.wavespeed.client import Client, open_http
+from service.wavespeed.client import Client, clients, open_http
 from service.wavespeed.inputs import validate
 from service.wavespeed.parse import parse, report
 from service.wavespeed.signature import Verified, claimed_id, verify
@@ -15,6 +15,7 @@ __all__ = [
     "Refusal",
     "Verified",
     "claimed_id",
+    "clients",
     "open_http",
     "parse",
     "report",

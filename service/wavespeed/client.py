@@ -18,9 +18,10 @@ from service.wavespeed.inputs import check_model
 from service.wavespeed.parse import ID, report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from service.prediction import Report
+    from service.sources import Source
 
 _NOT_FOUND = 404
 _MAX_ANSWER = 64 * 1024 * 1024
@@ -39,6 +40,12 @@ def open_http() -> httpx.AsyncClient:
         trust_env=False,
         follow_redirects=False,
     )
+
+
+def clients(sources: Sequence[Source], http: httpx.AsyncClient) -> dict[str, Client]:
+    """One for each source that has a key, by its name; when none has, for the first alone."""
+    asked = [source for source in sources if source.key] or sources[:1]
+    return {source.name: Client(source.provider_url, source.key, http) for source in asked}
 
 
 class Client:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from service import clock, reviewing
 from service.errors import InvalidInput, NotFound
 from service.ledger import query
-from service.operator import SOURCES, Submission, check_id
+from service.operator import DEFAULT_SOURCE, Submission, check_id
 from service.review import Decision
 from service.reviewing import Reviewer
 from service.web import body, schemas
@@ -67,24 +67,27 @@ class Api:
 
     async def listed(self, request: Request) -> Response:
         items, cursor = await self._ledger.reading.page(
-            _query(request), _limit(request), _cursor(request), SOURCES
+            _query(request), _limit(request), _cursor(request), self._operator.sources
         )
         return JSONResponse({"items": items, "next": cursor})
 
     async def submit(self, request: Request) -> Response:
         wanted = schemas.read(schemas.SubmitBody, await self._body(request))
-        submission = Submission(wanted.model, wanted.input, wanted.metadata)
+        source = _source(request) or DEFAULT_SOURCE
+        submission = Submission(wanted.model, wanted.input, wanted.metadata, source)
         ref = await self._operator.submit(submission, request.headers.get("idempotency-key"))
-        location = {"Location": f"/api/v1/predictions/{ref.id}"}
+        which = "" if ref.source == DEFAULT_SOURCE else f"?source={ref.source}"
+        location = {"Location": f"/api/v1/predictions/{ref.id}{which}"}
         return JSONResponse(await self._public(ref), status_code=201, headers=location)
 
     async def prediction(self, request: Request) -> Response:
-        found = await self._ledger.reading.find(_known_id(request), _source(request), SOURCES)
-        return JSONResponse(await self._public(found))
+        return JSONResponse(await self._public(await self._found(request)))
 
     async def track(self, request: Request) -> Response:
         told = schemas.read(schemas.TrackBody, await self._body(request))
-        ref = await self._operator.track(request.path_params["id"], told.model, told.metadata)
+        ref = await self._operator.track(
+            request.path_params["id"], told.model, told.metadata, _source(request)
+        )
         return JSONResponse(await self._public(ref), status_code=202)
 
     async def replay(self, request: Request) -> Response:
@@ -115,9 +118,8 @@ class Api:
     async def decide(self, decision: Decision, request: Request) -> Response:
         told = schemas.read(schemas.ReviewBody, await self._body(request))
         reviewer = Reviewer(told.by, told.reason)
-        ref = await reviewing.decide(
-            self._ledger, _known_id(request), _index(request), decision, reviewer, source=_source(request)
-        )
+        found = await self._found(request)
+        ref = await reviewing.decide(self._ledger, found, _index(request), decision, reviewer)
         return JSONResponse(await self._public(ref), status_code=202)
 
     async def scaling(self, _: Request) -> Response:
@@ -125,6 +127,10 @@ class Api:
 
     async def openapi(self, _: Request) -> Response:
         return JSONResponse(document())
+
+    async def _found(self, request: Request) -> Ref:
+        """Raises NotFound, and Conflict for an id that two sources share and a request that names none."""
+        return await self._ledger.reading.find(_known_id(request), _source(request), self._operator.sources)
 
     async def _public(self, ref: Ref) -> dict[str, Any]:
         found = await self._ledger.reading.prediction(ref)

@@ -20,7 +20,7 @@ from service.errors import CatchlightError, LedgerDown
 from service.intake import Intake
 from service.ledger import Ledger, durability
 from service.ledger.roles import BEAT_EVERY
-from service.operator import SOURCES, Operator
+from service.operator import Operator
 from service.web import body, problems, tokens
 from service.web.access import Access, Guarded
 from service.web.api import Api
@@ -43,13 +43,12 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     settings.require_webhook_secrets()
     ledger = Ledger(redis_url, settings.retention, urgent_within=settings.urgent_within)
     intake = Intake(ledger)
-    key = settings.wavespeed_api_key
+    sources = settings.accounts
     http = wavespeed.open_http()
-    client = wavespeed.Client(settings.provider_url, key.get_secret_value() if key else None, http)
-    secrets = [secret.get_secret_value() for secret in settings.webhook_secrets]
+    clients = wavespeed.clients(sources, http)
     turned_away = TurnedAway(ledger.refusals)
-    receiver = Receiver(intake, SOURCES, secrets, settings.max_body, turned_away, body_deadline=body_deadline)
-    api = Api(ledger, Operator(settings, ledger, intake, client), settings.max_body)
+    receiver = Receiver(intake, sources, settings.max_body, turned_away, body_deadline=body_deadline)
+    api = Api(ledger, Operator(settings, ledger, intake, clients), settings.max_body)
     access = Access(tokens.configured(settings))
 
     @asynccontextmanager
@@ -71,10 +70,12 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
 
     # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
     inner = Router(api.routes(), redirect_slashes=False)
-    callbacks = Route("/webhooks/{source:path}", receiver)
+    own = [source.path for source in sources if not source.path.startswith("/webhooks/")]
+    paths = ["/webhooks/{source:path}", *own]
+    callbacks = [Route(path, receiver) for path in paths]
     app = Starlette(
         routes=[
-            callbacks,
+            *callbacks,
             *Health(ledger).routes(),
             *SignIn(access).routes(),
             Mount("/", inner, middleware=[Middleware(Guarded, check=access.check)]),
@@ -88,7 +89,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     )
     # Callbacks go past all that is made for people: their endpoint answers whatever happens to it.
     door = Router(
-        [callbacks],
+        callbacks,
         redirect_slashes=False,
         default=app.build_middleware_stack(),
         lifespan=lifespan,

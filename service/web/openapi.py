@@ -46,7 +46,8 @@ _QUERY_OF_DELIVERIES = _parameter("query", "query", STRING, _words(of_deliveries
 _STATE = _parameter("state", "query", DELIVERY_STATE, "Only these")
 _HOOK = _parameter("hook", "query", STRING, "Only those for this hook")
 _KEY = _parameter("Idempotency-Key", "header", STRING, "The same key and body give the same answer")
-_ORIGIN = _parameter("source", "path", STRING, "The provider's account")
+_ORIGIN = _parameter("source", "path", STRING, "The provider's account, unless it has a path of its own")
+_ACCOUNT = _parameter("source", "query", STRING, "The provider's account, when it is not the default one")
 _SIGNED = [
     _parameter(f"webhook-{name}", "header", STRING, meaning) | {"required": True}
     for name, meaning in (
@@ -140,7 +141,7 @@ _PATHS = {
         ),
         "post": _guarded(
             "Submit with our callback URL", {201: "Prediction"}, 402, 409, 429, 502, 504,
-            body="SubmitBody", parameters=[_KEY],
+            body="SubmitBody", parameters=[_KEY, _ACCOUNT],
         ),
     },
     "/api/v1/predictions/{id}": {
@@ -149,7 +150,7 @@ _PATHS = {
     "/api/v1/predictions/{id}/track": {
         "post": _guarded(
             "Adopt an id that someone else submitted", {202: "Prediction"}, 404,
-            body="TrackBody", parameters=[_ID],
+            body="TrackBody", parameters=[_ID, _ACCOUNT],
         )
     },
     "/api/v1/predictions/{id}/replay": {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from service.intake import Intake
     from service.ledger import Outcome
+    from service.sources import Source
     from service.web.turned_away import TurnedAway
 
 log = structlog.get_logger("receiver")
@@ -38,48 +39,52 @@ class Receiver:
     def __init__(
         self,
         intake: Intake,
-        sources: Sequence[str],
-        secrets: Sequence[str],
+        sources: Sequence[Source],
         max_body: int,
         turned_away: TurnedAway,
         *,
         body_deadline: float = body.DEADLINE,
     ) -> None:
         self._intake = intake
-        self._sources = frozenset(sources)
-        self._secrets = tuple(secrets)
+        self._at = {source.path: source for source in sources}
         self._max_body = max_body
         self._turned_away = turned_away
         self._body_deadline = body_deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        source: str = scope["path_params"]["source"]
         answer: ASGIApp
         try:
-            self._check_head(source, scope)
+            source = self._source(scope)
             raw = await body.read(scope, receive, self._max_body, self._body_deadline)
             answer = await self._accepted(self._arrival(source, scope["headers"], raw))
         except Refusal as refusal:
             answer = refusal.answer
-            self._turned_away.note(_refused(source, scope, refusal))
+            self._turned_away.note(_refused(self._label(scope), scope, refusal))
         except Exception:
             # The web edge: nothing of Starlette's stands around us.
-            log.exception("callback.failed", source=source)
+            log.exception("callback.failed", source=self._label(scope))
             answer = problems.bug()
         await answer(scope, receive, send)
 
-    def _check_head(self, source: str, scope: Scope) -> None:
-        if source not in self._sources:
+    def _label(self, scope: Scope) -> str:
+        """Of a source, its name; of none, the end of the path that a stranger wrote."""
+        source = self._at.get(scope["path"])
+        return source.name if source else str(scope["path_params"].get("source", scope["path"]))
+
+    def _source(self, scope: Scope) -> Source:
+        source = self._at.get(scope["path"])
+        if source is None:
             raise Refusal(Problem(404, RefusedFor.UNKNOWN_SOURCE, "there is no such source"))
         if scope["method"] != "POST":
             raise Refusal(Problem(405, RefusedFor.METHOD, "callbacks are POSTs", {"Allow": "POST"}))
         for name, value in scope["headers"]:
             if name == b"content-encoding" and value.strip().lower() != b"identity":
                 raise Refusal(Closing(415, RefusedFor.ENCODING, "send the body as it is"))
+        return source
 
-    def _arrival(self, source: str, headers: Sequence[tuple[bytes, bytes]], raw: bytes) -> Arrival:
+    def _arrival(self, source: Source, headers: Sequence[tuple[bytes, bytes]], raw: bytes) -> Arrival:
         try:
-            verified = wavespeed.verify(headers, raw, self._secrets, clock.now())
+            verified = wavespeed.verify(headers, raw, source.secrets, clock.now())
         except Unverified as error:
             answer = Problem(401, RefusedFor.SIGNATURE, "the signature does not hold")
             raise Refusal(answer, str(error), len(raw)) from error
@@ -88,7 +93,7 @@ class Receiver:
         except Unparseable as error:
             answer = Problem(400, RefusedFor.UNPARSEABLE, "this is no prediction")
             raise Refusal(answer, str(error), len(raw)) from error
-        ref = Ref(source, report.id)
+        ref = Ref(source.name, report.id)
         if verified.stale:
             return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, detail="outside the tolerance", stale=True)
         detail = report.status[:_DETAIL_MOST]

@@ -95,12 +95,17 @@ class World:
 
 
 class House:
-    """`changes` are settings by attribute name, over those of all stories."""
+    """`changes` are settings by attribute name, over those of all stories; `tables` go into the file."""
 
     def __init__(
-        self, folder: Path, changes: Mapping[str, str] | None = None, config: SimulatorConfig | None = None
+        self,
+        folder: Path,
+        changes: Mapping[str, str] | None = None,
+        config: SimulatorConfig | None = None,
+        tables: str = "",
     ) -> None:
         self.folder = folder
+        self._tables = tables
         self._changes = dict(changes or {})
         self._stack = ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -116,7 +121,7 @@ class House:
         self.base = f"http://127.0.0.1:{port}"
         self.client = self._stack.enter_context(httpx.Client(base_url=self.base, trust_env=False, timeout=20))
         config = self.folder / "catchlight.toml"
-        config.write_text(self._hooks())
+        config.write_text(self._hooks() + self._tables)
         self.environment = child_environment(
             _PACE
             | {
@@ -200,30 +205,34 @@ class House:
             process.wait(30)
         self._processes.clear()
 
-    def submit(self, scenario: str, model: str = "stories/painter", **metadata: Any) -> str:
+    def submit(
+        self, scenario: str, model: str = "stories/painter", source: str | None = None, **metadata: Any
+    ) -> str:
         """Through our API; the id."""
         body = {"model": model, "input": {"prompt": "a fox", "simulate": scenario}, "metadata": metadata}
-        answer = self.client.post("/api/v1/predictions", json=body)
+        which = {"source": source} if source else {}
+        answer = self.client.post("/api/v1/predictions", json=body, params=which)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    def show(self, id_: str) -> dict[str, Any]:
-        answer = self.client.get(f"/api/v1/predictions/{id_}")
+    def show(self, id_: str, source: str | None = None) -> dict[str, Any]:
+        which = {"source": source} if source else {}
+        answer = self.client.get(f"/api/v1/predictions/{id_}", params=which)
         assert answer.status_code in (200, 404), answer.text
         found: dict[str, Any] = answer.json()
         return found if answer.status_code == 200 else {}
 
-    def ended(self, id_: str, timeout: float = 20) -> dict[str, Any]:
+    def ended(self, id_: str, timeout: float = 20, source: str | None = None) -> dict[str, Any]:
         """The prediction, once it is terminal and every delivery of it is over."""
 
         def over() -> dict[str, Any]:
-            found = self.show(id_)
+            found = self.show(id_, source)
             told = all(delivery["state"] != "pending" for delivery in found.get("deliveries", []))
             return found if found.get("stage") in TERMINAL and told else {}
 
-        wait_until(over, timeout, f"{id_} ends; it is {self.show(id_)}")
+        wait_until(over, timeout, f"{id_} ends; it is {self.show(id_, source)}")
         # Once more: the last delivery may have ended after its lines were read, and before its state was.
-        return self.show(id_)
+        return self.show(id_, source)
 
     def truth(self, id_: str) -> dict[str, Any]:
         return next(one for one in self.world.simulator.truth()["predictions"] if one["id"] == id_)

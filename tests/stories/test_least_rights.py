@@ -110,7 +110,7 @@ async def _intent(url: str) -> None:
     ledger = Ledger(url, RETENTION)
     try:
         await ledger.intents.begin(Intent("a-key", "digest", "acme/painter", 1_000.0))
-        assert await ledger.intents.matching("acme/painter", 1_000.0)
+        assert await ledger.intents.matching("main", "acme/painter", 1_000.0)
         await ledger.intents.forget("a-key")
     finally:
         await ledger.aclose()
