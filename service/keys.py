@@ -24,6 +24,7 @@
 | deliveries:parked:<hook> | set    | for ever                | deliver (hook off)   | enable            |
 | hook:<name>              | hash   | for ever                | deliver, enable      | deliver, hooks    |
 | intent:<key>             | string | 7 d                     | submit               | submit, reconcile |
+| intents                  | zset   | for ever, trimmed       | submit               | backup            |
 | intents:open             | zset   | for ever, trimmed       | submit               | reconcile         |
 | role:<role>:<instance>   | hash   | 15 s, renewed           | every role           | status, doctor    |
 | roles                    | zset   | for ever, trimmed       | every role           | status, doctor    |
@@ -36,6 +37,7 @@
 | refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
 | policies                 | list   | for ever, the last 100  | worker               | people            |
 | tally                    | hash   | for ever                | every script         | status, demo      |
+| restoring                | string | for ever: to its end    | restore              | restore           |
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
 | probe                    | string | 60 s                    | readiness            | nobody            |
 
@@ -80,6 +82,8 @@ DELIVERIES_ACTIVE = PREFIX + "deliveries:active"
 DELIVERIES_PARKED = PREFIX + "deliveries:parked:"
 HOOK = PREFIX + "hook:"
 INTENT = PREFIX + "intent:"
+INTENTS = PREFIX + "intents"
+"""The keys of all intents, by when they were written."""
 INTENTS_OPEN = PREFIX + "intents:open"
 ROLE = PREFIX + "role:"
 ROLES = PREFIX + "roles"
@@ -98,6 +102,8 @@ REFUSED_BY = PREFIX + "refused:by:"
 POLICIES = PREFIX + "policies"
 """Changes of the moderation policy, newest first."""
 TALLY = PREFIX + "tally"
+RESTORING = PREFIX + "restoring"
+"""Which backup is being written into this ledger."""
 SEQUENCE = PREFIX + "sequence"
 PROBE = PREFIX + "probe"
 """Written by readiness checks to see that Redis takes a write."""

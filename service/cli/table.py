@@ -36,6 +36,8 @@ ROWS = (
     Row("replay", "replay:command", "Do it again from a step.", "replay stage:dead since:1d --dry-run"),
     Row("reconcile", "reconcile:command", "Find what nobody told us of.", "reconcile --since 24h"),
     Row("reindex", "reindex:command", "Rebuild the ledger from storage.", "reindex --from storage --dry-run"),
+    Row("backup", "backup:backup", "Write the ledger to a file.", "backup ledger.backup"),
+    Row("restore", "backup:restore", "Fill an empty ledger from a file.", "restore ledger.backup --dry-run"),
     Row("review ls", "review:ls", "List held outputs, newest first.", "review ls nsfw:unknown"),
     Row("review approve", "review:approve", "Release a held output.", "review approve pred_abc123 0"),
     Row("review reject", "review:reject", "Let it stay held for good.", "review reject pred_abc123 0"),

@@ -33,6 +33,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
 | beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
+| backup, bring, of b                                        | O(b log n)                                 |
 | rebuild, of b with their lines and events                  | O(b log n)                                 |
 """
 
@@ -43,6 +44,7 @@ from typing import TYPE_CHECKING
 from service.ledger.arrival import Arrival
 from service.ledger.compacting import Compacting
 from service.ledger.connection import connect, reaching
+from service.ledger.copying import Copying
 from service.ledger.deliveries import Deliveries
 from service.ledger.drifts import Drifts
 from service.ledger.intents import Intents
@@ -106,6 +108,7 @@ class Ledger:
         self.policies = Policies(scripts)
         self.drifts = Drifts(self.redis)
         self.roles = Roles(self.redis)
+        self.copying = Copying(scripts, self.roles)
 
     async def aclose(self) -> None:
         await self.redis.aclose()

@@ -67,6 +67,7 @@ class Intents:
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.delete(keys.INTENT + key)
                 pipe.zrem(keys.INTENTS_OPEN, key)
+                pipe.zrem(keys.INTENTS, key)
                 await pipe.execute()
 
     async def matching(self, source: str, model: str, created_at: float) -> Intent | None:

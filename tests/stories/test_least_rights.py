@@ -84,6 +84,7 @@ def people_ask(house: House, id_: str, delivery: str) -> None:
     assert house.client.get("/readyz?verbose").status_code == 200
     for line in ("status", "hooks disable sample", "hooks enable sample", "hooks test sample"):
         catchlight(house, line)
+    catchlight(house, f"backup {house.folder / 'ledger.backup'}")
 
 
 def something_goes_wrong(house: House, server: Shipped) -> None:
