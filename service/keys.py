@@ -21,7 +21,7 @@
 | deliveries               | zset   | for ever, trimmed       | commit               | lists             |
 | deliveries:waiting       | zset   | for ever                | deliver              | sweeper           |
 | deliveries:active        | zset   | for ever                | commit, deliver      | sweeper, counts   |
-| deliveries:parked:<hook> | set    | for ever                | deliver (hook off)   | enable            |
+| deliveries:parked:<hook> | set    | for ever                | deliver (hook down)  | enable, sweeper   |
 | hook:<name>              | hash   | for ever                | deliver, enable      | deliver, hooks    |
 | intent:<key>             | string | 7 d                     | submit               | submit, reconcile |
 | intents                  | zset   | for ever, trimmed       | submit               | backup            |

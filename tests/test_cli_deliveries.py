@@ -28,8 +28,18 @@ def cli(tmp_path: Path, redis_url: str) -> CommandLine:
 def test_a_delivery_is_shown_as_the_api_does(cli: CommandLine, redis_url: str) -> None:
     told(redis_url, "p1")
     shown = cli.run("deliveries", "show", DELIVERY, "--json").json
+    (attempt,) = shown.pop("history")
     assert shown == cli.run("show", "p1", "--json").json["deliveries"][0]
+    assert (attempt["status"], attempt["error"]) == (500, "answered 500")
     assert (shown["state"], shown["last_status"], shown["hook"]) == ("dead", 500, "crm")
+
+
+def test_a_delivery_for_people_tells_of_each_attempt(cli: CommandLine, redis_url: str) -> None:
+    told(redis_url, "p1")
+    lines = cli.run("deliveries", "show", DELIVERY).out.splitlines()
+    head = next(line for line in lines if "ms" in line.split())
+    assert head.split() == ["at", "status", "ms", "error", "answer", "probe"]
+    assert "answered 500" in lines[lines.index(head) + 1]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests import origin
 from tests.origin import answer, drip, raw, redirect, reset
 from tests.workplace import HOOK_SECRET, Workplace, shop_of, until, workplace
 from workers import deliver
+from workers.gate import BREAKER_FAILURES, BREAKER_SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,6 +139,60 @@ async def test_a_busy_hook_is_left_alone_as_long_as_it_asks(
         wait = (parse_rfc3339(delivery["next_attempt_at"]) or 0) - now()
         assert (delivery["state"], delivery["attempts"]) == ("pending", 1)
         assert wait == pytest.approx(seconds, abs=5)
+
+
+async def test_the_beginning_of_an_answer_is_on_record_without_what_it_repeats_of_our_secrets(
+    redis_url: str, tmp_path: Path
+) -> None:
+    said = f"no\r\n\x1b[31m{HOOK_SECRET} geheim \xff\u2028 ".encode("latin-1", "replace") + b"x" * 9_000
+    async with origin.running({"/hook": answer(said, 500)}) as far:
+        secretive = hook(far.url("/hook"), headers={"x-key": "geheim"})
+        async with workplace(redis_url, tmp_path, hooks=secretive) as place, shop_of(place) as shop:
+            listed = await attempt(place, shop, await told(place, shop))
+            found = await place.ledger.reading.delivery(listed["crm"]["id"])
+        assert found is not None
+        (first,) = found.history
+        assert (first.status, first.error, first.probe) == (500, "answered 500", False)
+        assert 0 <= first.ms < 5_000
+        assert abs(first.at - now()) < 30
+        assert first.answer.startswith("no   [31m… … \ufffd")
+        assert first.answer.isprintable()
+        assert 1_000 < len(first.answer.encode()) <= 1_024
+
+
+async def test_an_open_breaker_parks_what_comes_and_a_failed_probe_uses_up_nothing(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Time passes when the test says so: first for a minute, then until the next probe."""
+    passed = [0.0]
+    async with (
+        origin.running({"/hook": answer(status=500)}) as far,
+        workplace(redis_url, tmp_path, hooks=hook(far.url("/hook")), hook_schedule="1d") as place,
+        shop_of(place) as shop,
+    ):
+        virtual = replace(shop, monotonic=lambda: passed[0])
+        refs = [await told(place, shop) for _ in range(BREAKER_FAILURES + 1)]
+        for ref in refs[:-1]:
+            counted = (await attempt(place, virtual, ref))["crm"]
+            assert (counted["state"], counted["attempts"]) == ("pending", 1)
+            passed[0] += BREAKER_SPAN / 10
+        assert shop.gates["crm"].open
+
+        waiting = (await attempt(place, virtual, refs[-1]))["crm"]
+        assert (waiting["attempts"], waiting["next_attempt_at"]) == (0, None)
+        requests = len(far.requests)
+        assert requests == BREAKER_FAILURES
+        passed[0] += place.settings.breaker_probe
+        assert await place.ledger.deliveries.ring_probes(["crm"]) == 1
+        failed = (await attempt(place, virtual, refs[-1]))["crm"]
+        assert (failed["state"], failed["attempts"], failed["last_status"]) == ("pending", 0, 500)
+        assert len(far.requests) == requests + 1
+
+        far.scripts["/hook"] = answer()
+        passed[0] += place.settings.breaker_probe
+        assert await place.ledger.deliveries.ring_probes(["crm"]) == 1
+        taken = (await attempt(place, virtual, refs[-1]))["crm"]
+        assert (taken["state"], taken["attempts"], shop.gates["crm"].open) == ("delivered", 1, False)
 
 
 async def test_a_hook_on_a_forbidden_address_is_dead_without_a_connection(

@@ -95,7 +95,7 @@ def test_one_success_in_between_begins_the_count_anew() -> None:
 def test_an_open_breaker_lets_one_probe_in_at_a_time() -> None:
     gate = Gate(4, None, PROBE)
     now = fail(gate, BREAKER_FAILURES, 0.0, BREAKER_SPAN)
-    assert gate.enter(now + 1) == pytest.approx(PROBE - 1 + LEAST_WAIT)
+    assert gate.enter(now + 1) == pytest.approx(PROBE - 1)
     assert gate.enter(now + PROBE) == 0
     assert gate.enter(now + PROBE) > 0
     gate.leave(now + PROBE, 0.1, failed=True)
@@ -109,3 +109,12 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     gate.leave(now + PROBE, 0.1, failed=False)
     assert not gate.open
     assert gate.enter(now + PROBE) == 0
+
+
+def test_a_hook_that_asks_for_time_is_not_probed_before_it() -> None:
+    gate = Gate(4, None, PROBE)
+    now = fail(gate, BREAKER_FAILURES, 0.0, BREAKER_SPAN)
+    gate.enter(now + PROBE)
+    gate.leave(now + PROBE, 0.1, failed=True, asked=300)
+    assert gate.enter(now + PROBE + 299) > 0
+    assert gate.enter(now + PROBE + 300) == 0

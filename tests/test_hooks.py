@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from service.hooks import Dead, Delivered, Hook, Retry, decide, http_url, mask_url, matches
+from service.hooks import (
+    Dead,
+    Delivered,
+    Hook,
+    Parked,
+    Retry,
+    decide,
+    decide_probe,
+    http_url,
+    mask_url,
+    matches,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -289,6 +300,23 @@ def test_a_busy_hook_is_left_alone_for_as_long_as_it_asks_up_to_an_hour(
 
 def test_a_busy_answer_counts_as_an_attempt() -> None:
     assert answered(429, "1", attempts=5) == Dead("HTTP 429, after 5 attempts", disable=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "failing_for", "decision"),
+    [
+        (204, 1e9, Delivered()),
+        (410, 0, Dead("the hook answered 410, gone", disable=True)),
+        (503, sum(SCHEDULE), Parked()),
+        (None, 0, Parked()),
+        (503, sum(SCHEDULE) + 1, Dead("HTTP 503, for 2.6 h", disable=False)),
+        (None, 1e6, Dead("reset, for 277.8 h", disable=False)),
+    ],
+)
+def test_a_probe_uses_up_no_attempt_but_a_delivery_has_no_more_time_than_by_its_schedule(
+    status: int | None, failing_for: float, decision: object
+) -> None:
+    assert decide_probe(status, "reset", failing_for, SCHEDULE) == decision
 
 
 cases = st.fixed_dictionaries(

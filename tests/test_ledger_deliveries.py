@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service import keys
-from service.hooks import Dead, Delivered, Retry
+from service.hooks import Dead, Delivered, Parked, Retry
 from service.ledger.query import DeliveryQuery
 from service.prediction import Disposition, Step
 from tests.builders import (
@@ -48,13 +48,14 @@ async def take(ledger: Ledger, delivery_id: str) -> DeliveryRecord:
 async def attempt(
     ledger: Ledger,
     delivery_id: str,
-    decision: Delivered | Retry | Dead,
+    decision: Delivered | Retry | Parked | Dead,
     status: int | None = 200,
     error: str = "",
+    **more: Any,
 ) -> DeliveryRecord:
     taken = await take(ledger, delivery_id)
     now = ledger_now(ledger)
-    assert await ledger.deliveries.attempted(taken, decision, status=status, error=error, now=now)
+    assert await ledger.deliveries.attempted(taken, decision, status=status, error=error, now=now, **more)
     return taken
 
 
@@ -137,7 +138,7 @@ async def test_a_dead_delivery_rests_until_it_is_sent_again(ledger: Ledger) -> N
     await attempt(ledger, id_, Dead("no answer, after 10 attempts", disable=False), None, "no answer")
     assert (await shown(ledger, id_))["state"] == "dead"
     assert await ledger.deliveries.take(id_, ATTEMPT) is None
-    assert await ledger.deliveries.hook_state("crm") == {}
+    assert "disabled" not in await ledger.deliveries.hook_state("crm")
     assert await ledger.deliveries.send_again([id_]) == 1
     assert await ledger.redis.ttl(keys.DELIVERY + id_) == -1
     assert (await take(ledger, id_)).error is None

@@ -299,6 +299,17 @@ async def test_deliveries_are_listed_filtered_and_sent_again(server: Served, red
     assert (answer.status_code, answer.json()["state"]) == (202, "pending")
 
 
+async def test_a_delivery_is_shown_with_its_attempts(server: Served, redis_url: str) -> None:
+    await ended(server, redis_url)
+    shown = await get(server, f"deliveries/{DELIVERY}")
+    (attempt,) = shown["history"]
+    assert (shown["id"], attempt["status"], attempt["error"]) == (DELIVERY, 500, "answered 500")
+    (listed,) = (await get(server, "deliveries"))["items"]
+    assert shown == listed | {"history": [attempt]}
+    nobody = await server.client.get("/api/v1/deliveries/dlv_nobody")
+    assert refused(nobody)[:2] == (404, "unknown_id")
+
+
 async def test_an_unknown_state_of_deliveries_is_named(server: Served) -> None:
     answer = await server.client.get("/api/v1/deliveries", params={"state": "lost"})
     assert refused(answer) == (400, "invalid", "state")

@@ -151,6 +151,8 @@ class Workplace:
 
 
 def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + "}"
     return json.dumps(value)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from service import clock, failpoints
-from service.hooks import Dead, Delivered, Retry, decide
+from service.hooks import Dead, Delivered, Parked, Retry, asked_wait, decide, decide_probe
 from workers.outage import written
 from workers.send import Answer, send
 
@@ -38,37 +37,33 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
         return
     gate = shop.gates[hook.name]
     # One slow hook never fills the worker: the others' deliveries and all fetching go on.
-    if wait := gate.enter(time.monotonic()):
-        await _give_back(shop, delivery, wait)
+    if wait := gate.enter(shop.monotonic()):
+        # Not one by one, for as long as it is down: what waits would be as much work as what is delivered.
+        await (_park(shop, delivery) if gate.open else _give_back(shop, delivery, wait))
         return
-    began, failed = time.monotonic(), True
+    began, failed, asked, probe = shop.monotonic(), True, 0.0, gate.open
     try:
         await failpoints.reach("deliver.before_send")
         answer = await send(shop.hook_client, hook, delivery.event_id, delivery.body.encode())
         failed = not answer.taken
+        asked = asked_wait(answer.status, answer.retry_after, clock.now())
     except asyncio.CancelledError:
         await _give_back(shop, delivery, 0.0)
         raise
     finally:
-        took = time.monotonic() - began
-        gate.leave(time.monotonic(), took, failed=failed)
+        took = shop.monotonic() - began
+        gate.leave(shop.monotonic(), took, failed=failed, asked=asked)
     if not failed:
         await failpoints.reach("deliver.after_2xx")
-    await _settle(shop, delivery, answer, took)
+    await _settle(shop, delivery, answer, took, probe=probe)
     await failpoints.reach("deliver.after_write")
 
 
-async def _settle(shop: Workshop, delivery: DeliveryRecord, answer: Answer, took: float) -> None:
-    attempt = delivery.attempts + 1
-    schedule = shop.settings.hook_schedule
-    decision = (
-        Dead(answer.error, disable=False)
-        if answer.refused
-        else decide(
-            answer.status, answer.error, answer.retry_after, attempt, schedule, clock.now(), random.random()
-        )
-    )
-    await _write(shop, delivery, decision, answer)
+async def _settle(
+    shop: Workshop, delivery: DeliveryRecord, answer: Answer, took: float, *, probe: bool
+) -> None:
+    decision = _decided(shop, delivery, answer, probe=probe)
+    await _write(shop, delivery, decision, answer, took)
     if isinstance(decision, Dead) and decision.disable:
         fix = f"mend it, then `catchlight hooks enable {delivery.hook}`: until then its deliveries wait"
         log.warning("hook.disabled", hook=delivery.hook, why=decision.reason, fix=fix)
@@ -78,7 +73,8 @@ async def _settle(shop: Workshop, delivery: DeliveryRecord, answer: Answer, took
         event_kind=delivery.event,
         prediction=str(delivery.ref),
         hook=delivery.hook,
-        attempt=attempt,
+        attempt=delivery.attempts + 1,
+        probe=probe or None,
         status=answer.status,
         error=answer.error or None,
         decision=type(decision).__name__.lower(),
@@ -86,17 +82,44 @@ async def _settle(shop: Workshop, delivery: DeliveryRecord, answer: Answer, took
     )
 
 
+def _decided(
+    shop: Workshop, delivery: DeliveryRecord, answer: Answer, *, probe: bool
+) -> Delivered | Retry | Parked | Dead:
+    schedule = shop.settings.hook_schedule
+    if answer.refused:
+        return Dead(answer.error, disable=False)
+    if probe:
+        return decide_probe(answer.status, answer.error, delivery.failing_for, schedule)
+    attempt, now, fraction = delivery.attempts + 1, clock.now(), random.random()
+    return decide(answer.status, answer.error, answer.retry_after, attempt, schedule, now, fraction)
+
+
 async def _write(
-    shop: Workshop, delivery: DeliveryRecord, decision: Delivered | Retry | Dead, answer: Answer
+    shop: Workshop,
+    delivery: DeliveryRecord,
+    decision: Delivered | Retry | Parked | Dead,
+    answer: Answer,
+    took: float = 0.0,
 ) -> None:
     """Through an outage of Redis if need be: forgotten, it would be sent a second time."""
     now = clock.now()
     await written(
         lambda: shop.ledger.deliveries.attempted(
-            delivery, decision, status=answer.status, error=answer.error, now=now
+            delivery,
+            decision,
+            status=answer.status,
+            error=answer.error,
+            now=now,
+            ms=round(took * 1000),
+            answer=answer.body,
         ),
         delivery.id,
     )
+
+
+async def _park(shop: Workshop, delivery: DeliveryRecord) -> None:
+    """Untried, until its hook takes something."""
+    await written(lambda: shop.ledger.deliveries.park(delivery), delivery.id)
 
 
 async def _give_back(shop: Workshop, delivery: DeliveryRecord, wait: float) -> None:

@@ -50,9 +50,11 @@ class Gate:
         return min(self._most, max(1, self._concurrency * quarters // 4))
 
     def enter(self, now: float) -> float:
-        """0: make the attempt, and `leave` after it. Else the seconds to come back after."""
+        """0: make the attempt, and `leave` after it; a probe, when the breaker is open. Else the seconds to
+        come back after, or until the next probe.
+        """
         if self.open and now < self._probe_at:
-            return self._probe_at - now + self._in_line(now)
+            return self._probe_at - now
         if self._busy >= self.places or (self._pace and self._pace.wait(now)):
             return self._in_line(now)
         if self.open:
@@ -62,8 +64,8 @@ class Gate:
         self._busy += 1
         return 0.0
 
-    def leave(self, now: float, took: float, *, failed: bool) -> None:
-        """After an attempt of `took` seconds."""
+    def leave(self, now: float, took: float, *, failed: bool, asked: float = 0.0) -> None:
+        """After an attempt of `took` seconds; the hook asked to be left alone for `asked` seconds."""
         self._busy -= 1
         self._mean = took if self._mean is None else self._mean + _WEIGHT * (took - self._mean)
         if not failed:
@@ -74,6 +76,8 @@ class Gate:
         self._failures += 1
         if not self.open and self._failures >= BREAKER_FAILURES and now - self._failing_since >= BREAKER_SPAN:
             self.open, self._probe_at = True, now + self._probe
+        if self.open:
+            self._probe_at = max(self._probe_at, now + asked)
 
     def _in_line(self, now: float) -> float:
         self._line = max(self._line, now) + max(self._gap, (self._mean or 0) / self.places)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from service.hooks import Hook
 
 ANSWER_MOST = 64 * 1024
+ANSWER_KEPT = 1024
+"""Bytes of an answer that are put on record."""
+_REDACTED = 4 * 1024
+"""Bytes beyond those that are looked through for secrets: the longest header."""
 
 
 class Answer(NamedTuple):
@@ -28,6 +32,8 @@ class Answer(NamedTuple):
     retry_after: str | None = None
     refused: bool = False
     """Our own guard said no: trying again would not change that."""
+    body: str = ""
+    """How it begins, on one line, and without any secret of the hook's that it repeats."""
 
     @property
     def taken(self) -> bool:
@@ -39,21 +45,21 @@ async def send(client: httpx.AsyncClient, hook: Hook, event_id: str, body: bytes
     signed = signing.sign(hook.secrets, event_id, int(clock.now()), body)
     # Ours come last: whatever an operator has set, the message stays a signed one.
     headers = hook.headers | signed | {"content-type": "application/json"}
-    answer = None
+    answer, begins = None, bytearray()
     try:
         async with (
             asyncio.timeout(hook.timeout),
             client.stream("POST", hook.url, content=body, headers=headers) as response,
         ):
             answer = _answer(response)
-            await _read_some(response.aiter_raw())
+            await _read_some(response.aiter_raw(), begins)
     except GuardRefused as refusal:
         return Answer(None, f"{refusal.word}: {refusal}", refused=True)
     except TimeoutError:
-        return answer or Answer(None, f"no answer within {hook.timeout:g} s")
+        answer = answer or Answer(None, f"no answer within {hook.timeout:g} s")
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError) as failure:
-        return answer or Answer(None, f"the connection failed ({_cause(failure)})")
-    return answer
+        answer = answer or Answer(None, f"the connection failed ({_cause(failure)})")
+    return answer._replace(body=_shown(bytes(begins), hook))
 
 
 def _answer(response: httpx.Response) -> Answer:
@@ -61,13 +67,23 @@ def _answer(response: httpx.Response) -> Answer:
     return Answer(response.status_code, error, response.headers.get("retry-after"))
 
 
-async def _read_some(chunks: AsyncIterator[bytes]) -> None:
-    """An answer's body means nothing to us; reading a little lets the connection be used again."""
+async def _read_some(chunks: AsyncIterator[bytes], begins: bytearray) -> None:
+    """A body means something to people only; reading a little more lets the connection be used again."""
     size = 0
     async for chunk in chunks:
+        begins += chunk[: ANSWER_KEPT + _REDACTED - len(begins)]
         size += len(chunk)
         if size >= ANSWER_MOST:
             return
+
+
+def _shown(begins: bytes, hook: Hook) -> str:
+    """A stranger's bytes as text that can be stored and shown."""
+    text = begins.decode("utf-8", "replace")
+    for secret in (*hook.secrets, *hook.headers.values()):
+        text = text.replace(secret, "…")
+    line = "".join(char if char.isprintable() else " " for char in text)
+    return line.encode()[:ANSWER_KEPT].decode("utf-8", "ignore").strip()
 
 
 def _cause(error: BaseException) -> str:

@@ -16,6 +16,7 @@ import structlog
 from service import failpoints
 from service.ending import end
 from service.errors import LedgerDown, LedgerFull
+from workers.downstream import Downstream
 from workers.pace import Pace
 from workers.reconcile import Reconciler
 from workers.rounds import Rounds
@@ -39,7 +40,7 @@ COMPACT_MOST = 25
 
 
 class Sweeper:
-    """Rhythms that never wait for one another: sweep, poll, compact, reconcile."""
+    """Rhythms that never wait for one another: sweep, poll, compact, reconcile, and those for hooks."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Sweeper:
             Reconciler(settings, ledger, intake, client, paces[name], source=name)
             for name, client in clients.items()
         ]
+        self._downstream = Downstream(settings, ledger)
         self._stopping = asyncio.Event()
         # Instants of the monotonic clock: the other one may be set back by an hour.
         self._leads_until = 0.0
@@ -74,6 +76,7 @@ class Sweeper:
             asyncio.create_task(self._rhythm(EVERY, self._sweep)),
             asyncio.create_task(self._rhythm(EVERY, self._poll)),
             asyncio.create_task(self._rhythm(EVERY, self._compact)),
+            asyncio.create_task(self._rhythm(self._downstream.probe_every, self._probe_hooks)),
         ]
         if self._settings.reconcile_every:
             every = self._settings.reconcile_every
@@ -155,6 +158,10 @@ class Sweeper:
             done += compacted
         if done:
             log.info("compacted", predictions=done)
+
+    async def _probe_hooks(self) -> None:
+        if self.leading:
+            await self._downstream.probe()
 
     async def _reconcile(self, reconciler: Reconciler) -> None:
         if self.leading:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 import uuid
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -22,7 +23,7 @@ from workers.room import Room
 from workers.storage import open_vault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     import httpx
 
@@ -53,6 +54,8 @@ class Workshop:
     hooks: dict[str, Hook]
     gates: dict[str, Gate]
     """One for each hook."""
+    monotonic: Callable[[], float] = time.monotonic
+    """Of the gates."""
 
 
 def instance_name() -> str:

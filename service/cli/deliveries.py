@@ -72,7 +72,7 @@ def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="As `deliveries ls` gives it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show one delivery: its event, its hook, its attempts and the last answer."""
+    """Show one delivery: its event, its hook, and of its last 20 attempts when, how long, and the answer."""
     asyncio.run(_show(id_, as_json=as_json))
 
 
@@ -82,9 +82,19 @@ async def _show(id_: str, *, as_json: bool) -> None:
     if delivery is None:
         raise NotFound(f"no delivery {id_}")
     if as_json:
-        screen.data(delivery.public())
-    else:
-        screen.table(("", ""), list(delivery.public().items()), no_color=desk.settings.no_color)
+        screen.data(delivery.whole())
+        return
+    no_color = desk.settings.no_color
+    screen.table(("", ""), list(delivery.public().items()), no_color=no_color)
+    if delivery.history:
+        screen.line("")
+        rows = [[_tried(one) for one in attempt.public().items()] for attempt in delivery.history]
+        screen.table(tuple(delivery.history[0].public()), rows, no_color=no_color)
+
+
+def _tried(field: tuple[str, object]) -> object:
+    name, value = field
+    return ("probe" if value else None) if name == "probe" else value
 
 
 def retry(

@@ -48,7 +48,7 @@ async def _public(ledger: Ledger, hook: Hook) -> dict[str, Any]:
         "url": mask_url(hook.url),
         "events": list(hook.events),
         "models": list(hook.models),
-        "state": "disabled" if state else "enabled",
+        "state": "disabled" if since else "enabled",
         "since": clock.rfc3339(float(since)) if since else None,
         "why": state.get("why") or None,
     }

@@ -75,7 +75,7 @@ async def _facts(settings: Settings) -> health.Facts:
 
 async def _disabled(ledger: Ledger, settings: Settings) -> dict[str, str]:
     states = {hook.name: await ledger.deliveries.hook_state(hook.name) for hook in settings.hooks}
-    return {name: state.get("why", "") for name, state in states.items() if state}
+    return {name: state.get("why", "") for name, state in states.items() if "disabled" in state}
 
 
 async def _forged(ledger: Ledger) -> int:

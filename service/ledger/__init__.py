@@ -23,6 +23,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | renew, of b                                                | O(b log n)                                 |
 | commit, with d deliveries; redeliver, enable, of d         | O((1 + d) log n)                           |
 | deliver, delivered                                         | O(log n)                                   |
+| probe, of h hooks                                          | O(h log n)                                 |
 | sweep, poll, trim, settled, compact, of at most m          | O((1 + m) log n), m being only what is due |
 | sweep, once after the server's clock was set               | O(w log n), w being all that waits         |
 | record, prediction, delivery, deliveries_of, find          | O(1)                                       |
@@ -46,13 +47,14 @@ from service.ledger.compacting import Compacting
 from service.ledger.connection import connect, reaching
 from service.ledger.copying import Copying
 from service.ledger.deliveries import Deliveries
+from service.ledger.delivery import DeliveryRecord
 from service.ledger.drifts import Drifts
 from service.ledger.intents import Intents
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
 from service.ledger.reading import Reading
 from service.ledger.rebuilding import Rebuilding
-from service.ledger.records import DeliveryRecord, PredictionRecord
+from service.ledger.records import PredictionRecord
 from service.ledger.refusals import Refusals
 from service.ledger.reviews import Reviews
 from service.ledger.roles import Roles

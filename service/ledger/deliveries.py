@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from service import keys
-from service.hooks import Dead, Delivered, Retry
+from service.hooks import Dead, Delivered, Parked, Retry
 from service.ledger.compacting import restore
 from service.ledger.connection import reaching
-from service.ledger.records import DeliveryRecord, pairs
+from service.ledger.delivery import DeliveryRecord
+from service.ledger.records import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from service.ledger.scripts import Scripts
 
 _ENABLE_BATCH = 500
+_PARKED = "parked"
+_IS_PROBE = 2
 
 
 class Deliveries:
@@ -31,47 +34,46 @@ class Deliveries:
     async def attempted(
         self,
         delivery: DeliveryRecord,
-        decision: Delivered | Retry | Dead,
+        decision: Delivered | Retry | Parked | Dead,
         *,
         status: int | None,
         error: str,
         now: float,
+        ms: int = 0,
+        answer: str = "",
     ) -> bool:
-        """Write down one attempt and what was decided of it. False: another took the delivery meanwhile."""
-        state, wait, disable = "delivered", 0.0, False
+        """Write down one attempt and what was decided of it. False: another took the delivery meanwhile.
+
+        `ms`: milliseconds that it took; `answer`: the beginning of the answer, on one line.
+        """
+        state, wait, counts, disable = "delivered", 0.0, 1, False
         if isinstance(decision, Retry):
             state, wait = "pending", max(decision.at - now, 0.0)
+        elif isinstance(decision, Parked):
+            state, counts = _PARKED, _IS_PROBE
         elif isinstance(decision, Dead):
             state, disable = "dead", decision.disable
-        return await self._finish(delivery, state, status, error, wait, counts=True, disable=disable)
+        said = ("" if status is None else status, error, f"{wait:.3f}", counts, int(disable))
+        return await self._finish(delivery, state, *said, ms=ms, answer=answer)
 
     async def postpone(self, delivery: DeliveryRecord, wait: float) -> bool:
         """Give it back untried, for `wait` seconds."""
-        return await self._finish(delivery, "pending", None, "", wait, counts=False, disable=False)
+        return await self._finish(delivery, "pending", "", "", f"{wait:.3f}", 0, 0)
+
+    async def park(self, delivery: DeliveryRecord) -> bool:
+        """Give it back untried, until its hook takes something."""
+        return await self._finish(delivery, _PARKED, "", "", "0", 0, 0)
 
     async def _finish(
-        self,
-        delivery: DeliveryRecord,
-        state: str,
-        status: int | None,
-        error: str,
-        wait: float,
-        *,
-        counts: bool,
-        disable: bool,
+        self, delivery: DeliveryRecord, state: str, *said: str | int, ms: int = 0, answer: str = ""
     ) -> bool:
-        arguments = (
-            delivery.id,
-            delivery.token,
-            state,
-            "" if status is None else status,
-            error,
-            f"{wait:.3f}",
-            int(counts),
-            int(disable),
-            self._retention,
-        )
+        """`said`: what `delivered.lua` wants to know between the state and the retention."""
+        arguments = (delivery.id, delivery.token, state, *said, self._retention, ms, answer)
         return bool(await self._scripts.run("delivered", *arguments))
+
+    async def ring_probes(self, hooks: Sequence[str]) -> int:
+        """One delivery for each hook for which some are parked and which is not disabled; how many ring."""
+        return int(await self._scripts.run("probe", *hooks)) if hooks else 0
 
     async def send_again(self, delivery_ids: Sequence[str]) -> int:
         """Ring deliveries anew, whatever became of them; same event, same bytes. Returns how many exist."""
@@ -92,6 +94,6 @@ class Deliveries:
             await self._scripts.redis.hset(keys.HOOK + hook, mapping={"disabled": f"{now:.3f}", "why": why})
 
     async def hook_state(self, hook: str) -> dict[str, str]:
-        """`{disabled: instant, why}` of a disabled hook, else empty."""
+        """`disabled` (an instant) and `why` of a disabled hook, `failing_since` of one that only fails."""
         with reaching():
             return cast("dict[str, str]", await self._scripts.redis.hgetall(keys.HOOK + hook))

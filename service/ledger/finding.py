@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from service.ledger.connection import Redis
+    from service.ledger.delivery import DeliveryRecord
     from service.ledger.query import DeliveryQuery, Query
-    from service.ledger.records import DeliveryRecord, PredictionRecord
+    from service.ledger.records import PredictionRecord
 
 
 class Finding:

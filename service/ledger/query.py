@@ -19,7 +19,8 @@ from service.prediction import Nsfw, Stage, Via
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from service.ledger.records import DeliveryRecord, PredictionRecord
+    from service.ledger.delivery import DeliveryRecord
+    from service.ledger.records import PredictionRecord
 
 Found = TypeVar("Found", "Query", "DeliveryQuery")
 

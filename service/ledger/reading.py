@@ -11,15 +11,17 @@ from service.errors import Conflict, NotFound
 from service.ledger import compact, held
 from service.ledger.compact import Whole
 from service.ledger.connection import reaching
+from service.ledger.delivery import LISTED as LISTED_OF_DELIVERY
+from service.ledger.delivery import DeliveryRecord
 from service.ledger.finding import Finding
 from service.ledger.pages import below, position
 from service.ledger.query import ALL, EVERY_DELIVERY, fits
-from service.ledger.records import DeliveryRecord, PredictionRecord, known, shown
+from service.ledger.records import PredictionRecord, known, named, shown
 from service.ledger.walking import CHUNK
 from service.prediction import Ref, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from service.ledger.query import DeliveryQuery, Query
     from service.ledger.scripts import Scripts
@@ -163,7 +165,7 @@ class Reading:
                     pipe.hmget(keys.PREDICTION + ref, _LISTED)
                 # A key that is no hash is one bad entry, not a broken page.
                 rows = await pipe.execute(raise_on_error=False)
-        found = [_named(values) if isinstance(values, list) else {} for values in rows]
+        found = [named(values, _LISTED) if isinstance(values, list) else {} for values in rows]
         whole = await self._whole_ones(
             [ref for (ref, _), fields in zip(chunk, found, strict=True) if compact.is_compact(fields)]
         )
@@ -225,7 +227,8 @@ class Reading:
         return items, None
 
     async def delivery(self, delivery_id: str) -> DeliveryRecord | None:
-        found = await self._deliveries([delivery_id])
+        """With what each of its attempts was."""
+        found = await self._deliveries([delivery_id], whole=True)
         return found[0] if found else None
 
     async def deliveries_of(self, ref: Ref) -> list[str]:
@@ -269,21 +272,22 @@ class Reading:
             "nearest_deletion_seconds": float(nearest) if nearest else None,
         }
 
-    async def _deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord]:
+    async def _deliveries(self, ids: Sequence[str], *, whole: bool = False) -> list[DeliveryRecord]:
         with reaching():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for id_ in ids:
-                    pipe.hgetall(keys.DELIVERY + id_)
-                rows = dict(zip(ids, await pipe.execute(), strict=True))
+                    if whole:
+                        pipe.hgetall(keys.DELIVERY + id_)
+                    else:
+                        pipe.hmget(keys.DELIVERY + id_, LISTED_OF_DELIVERY)
+                answers = await pipe.execute()
+        found = answers if whole else [named(values, LISTED_OF_DELIVERY) for values in answers]
+        rows: dict[str, Mapping[str, str]] = dict(zip(ids, found, strict=True))
         # Of a delivery of a compact prediction, its own hash says no more than whose it is.
         of = {one["ref"] for one in rows.values() if one and "state" not in one}
         for fields in (await self._whole_ones(list(of))).values():
             rows |= {id_: one for id_, one in _whole(fields).deliveries.items() if id_ in rows}
         return [DeliveryRecord.load(fields) for fields in rows.values() if "state" in fields]
-
-
-def _named(values: Sequence[str | None]) -> dict[str, str]:
-    return {name: value for name, value in zip(_LISTED, values, strict=True) if value is not None}
 
 
 def _whole(fields: dict[str, str]) -> Whole:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from service.ledger.decisions import Ending
+    from service.ledger.delivery import DeliveryRecord
     from service.prediction import Nsfw
     from service.review import Review
 
@@ -171,61 +172,6 @@ class PredictionRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRecord:
-    """One event for one hook."""
-
-    id: str
-    ref: Ref
-    event_id: str
-    event: str
-    hook: str
-    state: str
-    attempts: int = 0
-    token: str = ""
-    last_status: int | None = None
-    next_attempt_at: float | None = None
-    created_at: float | None = None
-    error: str | None = None
-    body: str = ""
-    """The event's body; only on a delivery taken for an attempt."""
-
-    @classmethod
-    def load(cls, fields: Mapping[str, str]) -> DeliveryRecord:
-        return cls(
-            id=fields["id"],
-            ref=Ref.parse(fields["ref"]),
-            event_id=fields["event_id"],
-            event=fields["event"],
-            hook=fields["hook"],
-            state=fields["state"],
-            attempts=int(fields.get("attempts") or 0),
-            token=fields.get("token", ""),
-            last_status=int(fields["last_status"]) if fields.get("last_status") else None,
-            next_attempt_at=_instant(fields, "next_attempt_at"),
-            created_at=_instant(fields, "created_at"),
-            error=fields.get("error") or None,
-            body=fields.get("body", ""),
-        )
-
-    def public(self) -> dict[str, Any]:
-        """The contract's delivery object."""
-        return {
-            "id": self.id,
-            "event_id": self.event_id,
-            "event": self.event,
-            "prediction": self.ref.id,
-            "source": self.ref.source,
-            "hook": self.hook,
-            "state": self.state,
-            "attempts": self.attempts,
-            "last_status": self.last_status,
-            "next_attempt_at": _rfc3339(self.next_attempt_at),
-            "created_at": _rfc3339(self.created_at),
-            "error": self.error,
-        }
-
-
 def shown(timeline: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Lines of a timeline with their instants as people read them."""
     return [line | {"at": clock.rfc3339(line["at"])} for line in timeline]
@@ -278,13 +224,14 @@ def _reason(text: str | None) -> Reason | None:
     return (Reason(text) if text in list(Reason) else Reason.PROVIDER_FAILED) if text else None
 
 
+def named(values: Sequence[str | None], names: Sequence[str]) -> dict[str, str]:
+    """An HMGET of `names` as a dict of what is there."""
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+
 def pairs(reply: Sequence[str]) -> dict[str, str]:
     """A script's flat HGETALL as a dict."""
     return dict(zip(reply[::2], reply[1::2], strict=True))
-
-
-def _instant(fields: Mapping[str, str], name: str) -> float | None:
-    return float(fields[name]) if fields.get(name) else None
 
 
 def _rfc3339(seconds: float | None) -> str | None:

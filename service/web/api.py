@@ -46,6 +46,7 @@ class Api:
             Route("/api/v1/predictions/{id}/track", self.track, methods=["POST"]),
             Route("/api/v1/predictions/{id}/replay", self.replay, methods=["POST"]),
             Route("/api/v1/deliveries", self.deliveries, methods=["GET"]),
+            Route("/api/v1/deliveries/{id}", self.delivery, methods=["GET"]),
             Route("/api/v1/deliveries/{id}/retry", self.retry, methods=["POST"]),
             Route("/api/v1/refused", self.refused, methods=["GET"]),
             Route("/api/v1/review", self.review, methods=["GET"]),
@@ -100,6 +101,13 @@ class Api:
             _limit(request), _cursor(request), _of_deliveries(request)
         )
         return JSONResponse({"items": items, "next": cursor})
+
+    async def delivery(self, request: Request) -> Response:
+        delivery_id = _known_id(request)
+        delivery = await self._ledger.reading.delivery(delivery_id)
+        if delivery is None:
+            raise NotFound(f"no delivery {delivery_id}")
+        return JSONResponse(delivery.whole())
 
     async def retry(self, request: Request) -> Response:
         delivery_id = _known_id(request)

@@ -164,6 +164,11 @@ _PATHS = {
             parameters=[*_PAGE, _QUERY_OF_DELIVERIES, _STATE, _HOOK],
         )
     },
+    "/api/v1/deliveries/{id}": {
+        "get": _guarded(
+            "One delivery, with its last 20 attempts", {200: "DeliveryWithHistory"}, 404, parameters=[_ID]
+        )
+    },
     "/api/v1/deliveries/{id}/retry": {
         "post": _guarded("Send it again", {202: "Delivery"}, 404, parameters=[_ID])
     },

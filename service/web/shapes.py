@@ -37,6 +37,21 @@ def _listed(name: str) -> dict[str, Any]:
     return {"type": "array", "items": ref(name)}
 
 
+_DELIVERY: dict[str, Any] = {
+    "id": STRING,
+    "event_id": STRING,
+    "event": STRING,
+    "prediction": STRING,
+    "source": STRING,
+    "hook": STRING,
+    "state": DELIVERY_STATE,
+    "attempts": {"type": "integer"},
+    "last_status": _COUNT,
+    "next_attempt_at": _INSTANT,
+    "created_at": _INSTANT,
+    "error": _NULLABLE,
+}
+
 SHAPES = {
     "Output": _object(
         index={"type": "integer"},
@@ -72,19 +87,15 @@ SHAPES = {
         metadata={"type": "object"},
     ),
     "Line": _object(at={"type": "string", "format": "date-time"}, step=_words(Step), detail=STRING),
-    "Delivery": _object(
-        id=STRING,
-        event_id=STRING,
-        event=STRING,
-        prediction=STRING,
-        source=STRING,
-        hook=STRING,
-        state=DELIVERY_STATE,
-        attempts={"type": "integer"},
-        last_status=_COUNT,
-        next_attempt_at=_INSTANT,
-        created_at=_INSTANT,
+    "Delivery": _object(**_DELIVERY),
+    "DeliveryWithHistory": _object(**_DELIVERY, history=_listed("Attempt")),
+    "Attempt": _object(
+        at={"type": "string", "format": "date-time"},
+        status=_COUNT,
+        ms={"type": "integer"},
         error=_NULLABLE,
+        answer=STRING,
+        probe={"type": "boolean"},
     ),
     "Prediction": _object(
         id=STRING,

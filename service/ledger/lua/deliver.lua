@@ -1,5 +1,6 @@
 -- Take a delivery for one attempt. ARGV[3] its id, [4] lease seconds.
--- Returns the record with the event's body, 'parked' when its hook is disabled, or nothing when it is not to be sent.
+-- Returns what an attempt needs of the record, the event's body, and for how many seconds it has been failing; 'parked'
+-- when its hook is disabled, or nothing when it is not to be sent.
 local id, seconds = ARGV[3], tonumber(ARGV[4])
 local key = K.DELIVERY .. id
 local held = redis.call('HMGET', key, 'state', 'hook', 'event_id', 'ref', 'pushed')
@@ -25,7 +26,17 @@ if not body then
 end
 redis.call('HINCRBY', key, 'token', 1)
 redis.call('ZADD', K.DELIVERIES_ACTIVE, instant(NOW + seconds), id)
-local record = redis.call('HGETALL', key)
-record[#record + 1] = 'body'
-record[#record + 1] = body
+-- By name: what earlier attempts were is on record there too, and may be long.
+local NAMES = {'id', 'ref', 'event_id', 'event', 'hook', 'state', 'attempts', 'token', 'created_at', 'failing_since'}
+local record = {'body', body}
+for i, value in ipairs(redis.call('HMGET', key, unpack(NAMES))) do
+  if value then
+    record[#record + 1] = NAMES[i]
+    record[#record + 1] = value
+    if NAMES[i] == 'failing_since' then
+      record[#record + 1] = 'failing_for'
+      record[#record + 1] = instant(NOW - tonumber(value))
+    end
+  end
+end
 return record

@@ -1,31 +1,67 @@
 -- Write down one attempt of a delivery, compare-and-set on its token.
--- ARGV[3] id, [4] token, [5] state entered, [6] HTTP status or '', [7] error or '', [8] seconds until the next attempt
--- (pending only), [9] 1 when it counts as an attempt, [10] 1 when the hook is to be disabled, [11] retention.
+-- ARGV[3] id, [4] token, [5] state entered, or 'parked': pending until its hook takes something, [6] HTTP status or '',
+-- [7] error or '', [8] seconds until the next attempt (pending only), [9] 1 when it counts as an attempt, 2 when it was
+-- one that uses up nothing of the schedule (a probe), 0 when none was made, [10] 1 when the hook is to be disabled,
+-- [11] retention, [12] milliseconds that the attempt took, [13] the beginning of the answer.
 -- Returns 1, or 0 when another holds it.
 local id, token, state, status, failure = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local key = K.DELIVERY .. id
 local held = redis.call('HMGET', key, 'state', 'token', 'hook', 'ref', 'event')
 if held[1] ~= 'pending' or held[2] ~= token then return 0 end
-local ref = held[4]
-if ARGV[9] == '1' then
-  redis.call('HINCRBY', key, 'attempts', 1)
-  redis.call('HSET', key, 'last_status', status, 'error', failure)
+local hook, ref = K.HOOK .. held[3], held[4]
+
+-- Each attempt is a field of its own, a list of when it began, status, milliseconds, and for most failures also error,
+-- answer, and whether it was a probe. The oldest go.
+local TRIES_MOST = 20
+local function put_on_record()
+  local took, answer = tonumber(ARGV[12]), ARGV[13]
+  local try = {NOW - took / 1000, tonumber(status) or 0, took}
+  if failure ~= '' or answer ~= '' then try[4], try[5] = failure, answer end
+  if ARGV[9] == '2' then try[4], try[5], try[6] = failure, answer, 1 end
+  local n = redis.call('HINCRBY', key, 'tries', 1)
+  redis.call('HSET', key, 'last_status', status, 'error', failure, 'try:' .. n, cjson.encode(try))
+  if n > TRIES_MOST then redis.call('HDEL', key, 'try:' .. n - TRIES_MOST) end
+end
+
+-- What waits for a hook that was down rings as the hook takes it: at first a few.
+local RELEASE = 10
+local function release()
+  if redis.call('SCARD', K.DELIVERIES_PARKED .. held[3]) == 0 or redis.call('HEXISTS', hook, 'disabled') == 1 then
+    return
+  end
+  for _, parked in ipairs(redis.call('SPOP', K.DELIVERIES_PARKED .. held[3], RELEASE)) do
+    if redis.call('HGET', K.DELIVERY .. parked, 'state') == 'pending' then ring_deliver(parked) end
+  end
+end
+
+if ARGV[9] ~= '0' then
+  put_on_record()
   if failure ~= '' then mark('delivery.err', 'any', sequence_of(key)) end
   count('delivery_attempts')
+  if state == 'delivered' then
+    redis.call('HDEL', hook, 'failing_since', 'noticed')
+  else
+    redis.call('HSETNX', key, 'failing_since', instant(NOW))
+    redis.call('HSETNX', hook, 'failing_since', instant(NOW))
+  end
 end
-redis.call('HSET', key, 'state', state)
+if ARGV[9] == '1' then redis.call('HINCRBY', key, 'attempts', 1) end
 redis.call('ZREM', K.DELIVERIES_ACTIVE, id)
-if state == 'pending' then
+if state == 'parked' then
+  redis.call('SADD', K.DELIVERIES_PARKED .. held[3], id)
+elseif state == 'pending' then
   local at = instant(NOW + tonumber(ARGV[8]))
   redis.call('HSET', key, 'next_attempt_at', at)
   redis.call('ZADD', K.DELIVERIES_WAITING, at, id)
 else
+  redis.call('HSET', key, 'state', state)
   redis.call('EXPIRE', key, tonumber(ARGV[11]) + 86400)
   count('deliveries_' .. state)
   if state == 'dead' then mark('delivery.state', state, sequence_of(key)) end
   note(ref, 'delivered', held[3] .. ' ' .. held[5] .. ': ' .. (state == 'dead' and 'dead, ' .. failure or status))
+  if state == 'delivered' then release() end
 end
 if ARGV[10] == '1' then
-  redis.call('HSET', K.HOOK .. held[3], 'disabled', instant(NOW), 'why', failure)
+  redis.call('HSET', hook, 'disabled', instant(NOW), 'why', failure)
 end
 return 1

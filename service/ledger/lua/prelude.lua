@@ -171,7 +171,7 @@ end
 local function deliver_anew(delivery_id, first)
   local key = K.DELIVERY .. delivery_id
   redis.call('HSET', key, 'state', 'pending', 'attempts', 0)
-  redis.call('HDEL', key, 'last_status', 'error', 'next_attempt_at')
+  redis.call('HDEL', key, 'last_status', 'error', 'next_attempt_at', 'failing_since')
   redis.call('HINCRBY', key, 'token', 1)
   redis.call('PERSIST', key)
   redis.call('SREM', K.DELIVERIES_PARKED .. redis.call('HGET', key, 'hook'), delivery_id)
