@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service import clock
+from service.cli.clauses import ordinal
 from service.cli.paragraph import outcome, tell
 from service.prediction import Stage, Step
 
@@ -35,39 +36,106 @@ def prediction(
     } | more
 
 
-def test_a_story_is_told_with_times_relative_to_one_another() -> None:
+def test_a_story_is_short_and_says_when_and_how_much_later() -> None:
     told = tell(
         prediction(
             Stage.DONE,
             (180, Step.SUBMITTED, ""),
-            (170, Step.CALLED_BACK, ""),
-            (169.99, Step.ACCEPTED, "completed"),
+            (170, Step.CALLED_BACK, "completed"),
+            (170, Step.ACCEPTED, "completed"),
             (169.5, Step.LEASED, "worker-1"),
+            (168.5, Step.STORED, "file:///0.png"),
+            (168.4, Step.STORED, "file:///1.png"),
             (168, Step.COMMITTED, "done"),
+            (168, Step.EVENT, "prediction.completed"),
+            (100, Step.DELIVERED, "crm prediction.completed: 200"),
             finished_at=clock.rfc3339(NOW - 168),
             outputs=[{"disposition": "stored"}, {"disposition": "stored"}],
+            deliveries=[
+                {"hook": "crm", "event": "prediction.completed", "state": "delivered", "attempts": 3}
+            ],
         ),
         NOW,
     )
     assert told == (
-        "p1 is a prediction of vendor/model. 3 min ago (2023-11-14T22:10:20.000Z) we submitted it. "
-        "10 s later a callback came. "
-        "At once its completion was written down and queued, with the status completed. "
-        "0.5 s later the worker worker-1 took it up. 1.5 s later it ended as done. "
+        "p1 of vendor/model: submitted 22:10:20; called back 22:10:30, 10 s later; "
+        "done with 2 stored 22:10:32, 2.0 s later; crm told of prediction.completed at the 3rd attempt 22:11:40, 68 s later. "
         "It is done since 3 min ago: 2 stored."
     )
 
 
+def test_what_nobody_called_back_for_was_found_by_us() -> None:
+    found = prediction(
+        Stage.WORKING,
+        (61, Step.POLLED, "completed"),
+        (61, Step.ACCEPTED, "completed"),
+        created_at=clock.rfc3339(NOW - 122),
+    )
+    assert "created at the provider 22:11:18; no callback; found by poll 22:12:19, 61 s later." in tell(
+        found, NOW
+    )
+    listed = prediction(Stage.WORKING, (9, Step.RECONCILED, "completed"), (9, Step.ACCEPTED, "completed"))
+    assert "no callback; found in the provider's list 22:13:11." in tell(listed, NOW)
+
+
+def test_a_callback_that_came_too_late_is_not_called_a_missing_one() -> None:
+    told = tell(
+        prediction(
+            Stage.WORKING,
+            (9, Step.CALLED_BACK, "outside the tolerance"),
+            (8, Step.POLLED, "completed"),
+            (8, Step.ACCEPTED, "completed"),
+        ),
+        NOW,
+    )
+    assert "a callback came too old to be believed 22:13:11; found by poll 22:13:12, 1.0 s later." in told
+
+
+def test_troubles_are_told_once_with_their_number() -> None:
+    told = tell(
+        prediction(
+            Stage.DONE,
+            (99, Step.CALLED_BACK, "completed"),
+            (99, Step.ACCEPTED, "completed"),
+            *((98 - n, Step.LEASED, "w1") for n in range(3)),
+            *((98 - n, Step.FETCHED, "0 failed: the origin answered 503") for n in range(2)),
+            (90, Step.CRASHED, "w1"),
+            (89, Step.COMMITTED, "done"),
+            (80, Step.CALLED_BACK, "completed"),
+        ),
+        NOW,
+    )
+    assert (
+        "done at the 3rd attempt (before: the origin answered 503 (2 times); the worker w1 died with it)"
+        in told
+    )
+    assert "the callback came once more and changed nothing" in told
+
+
+def test_the_day_is_told_when_it_is_another_one() -> None:
+    told = tell(prediction(Stage.AWAITED, (90_000, Step.TRACKED, ""), (60, Step.REPLAYED, "from fetch")), NOW)
+    assert "tracked 2023-11-13 21:13:20; replayed from fetch 2023-11-14 22:12:20, 25 h later." in told
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")],
+)
+def test_attempts_are_numbered_as_people_do(number: int, text: str) -> None:
+    assert ordinal(number) == text
+
+
 @pytest.mark.parametrize("step", list(Step))
 @pytest.mark.parametrize("detail", ["", "some detail"])
-def test_every_step_makes_a_sentence(step: Step, detail: str) -> None:
+def test_every_step_can_stand_alone_with_any_detail(step: Step, detail: str) -> None:
     told = tell(prediction(Stage.WORKING, (5, step, detail)), NOW)
     assert "{}" not in told
-    assert not told.endswith(f"{step}.")
+    assert told.startswith("p1 of vendor/model: ")
+    assert told.endswith("A worker is at it, attempt 1.")
 
 
 def test_a_step_of_a_newer_version_is_told_as_it_is() -> None:
-    assert "teleported: to Mars." in tell(prediction(Stage.DONE, (5, "teleported", "to Mars")), NOW)
+    assert "teleported: to Mars 22:13:15." in tell(prediction(Stage.DONE, (5, "teleported", "to Mars")), NOW)
 
 
 @pytest.mark.parametrize(

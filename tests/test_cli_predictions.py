@@ -130,7 +130,7 @@ def test_a_strangers_words_do_not_steer_the_terminal(cli: CommandLine, redis_url
 def test_explain_tells_the_story(cli: CommandLine, redis_url: str) -> None:
     dead(redis_url, "p1")
     told = cli.run("explain", "p1").out
-    assert "a callback came" in told
-    assert "the worker worker-1 took it up" in told
+    assert told.startswith("p1 of vendor/model: called back ")
+    assert "; dead " in told
     assert "It is dead (outputs_bad: truncated)." in told
     assert "`catchlight replay p1` tries again." in told

@@ -6,44 +6,20 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from service import clock
+from service.cli.clauses import clauses
 from service.cli.spans import ago, span
-from service.prediction import Stage, Step
+from service.prediction import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-AT_ONCE = 0.05
-
-_SAYS = {
-    Step.SUBMITTED: "we submitted it",
-    Step.TRACKED: "an operator asked us to track it",
-    Step.CALLED_BACK: "a callback came",
-    Step.POLLED: "asking the provider told us more",
-    Step.RECONCILED: "the provider's list had it",
-    Step.ACCEPTED: "its completion was written down and queued, with the status {}",
-    Step.LEASED: "the worker {} took it up",
-    Step.FETCHED: "output {}",
-    Step.JUDGED: "its flags were judged: {}",
-    Step.STORED: "a file was stored as {}",
-    Step.HELD: "a file was held for review: {}",
-    Step.COMMITTED: "it ended as {}",
-    Step.EVENT: "the event {} went into the outbox",
-    Step.DELIVERED: "a delivery ended, {}",
-    Step.REPLAYED: "it was replayed {}",
-    Step.CRASHED: "the worker {} died with it in its hands",
-    Step.CONTRADICTED: "somebody contradicted what was known: {}",
-    Step.REVIEWED: "a person reviewed it: {}",
-    Step.CONFLICT: "another file stood in the way: {}",
-}
-"""Each step as a sentence around its detail."""
 
 
 def tell(prediction: Mapping[str, Any], now: float) -> str:
     """`prediction` is the public object with its timeline; `now` in seconds since the epoch."""
     model = f" of {prediction['model']}" if prediction["model"] else ""
-    opening = f"{prediction['id']} is a prediction{model}."
+    story = "; ".join(clauses(prediction, now)) or "nothing is on record"
     return " ".join(
-        [opening, *_past(prediction["timeline"], now), _present(prediction, now), *_future(prediction, now)]
+        [f"{prediction['id']}{model}: {story}.", _present(prediction, now), *_future(prediction, now)]
     )
 
 
@@ -51,33 +27,6 @@ def outcome(outputs: Sequence[Mapping[str, Any]]) -> str:
     """`2 stored, 1 held`."""
     counts = Counter(output["disposition"] or "open" for output in outputs)
     return ", ".join(f"{n} {disposition}" for disposition, n in counts.items())
-
-
-def _past(timeline: Sequence[Mapping[str, Any]], now: float) -> list[str]:
-    sentences = []
-    before: float | None = None
-    for entry in timeline:
-        at = clock.parse_rfc3339(entry["at"]) or now
-        sentences.append(f"{_when(at, before, now)} {_what(entry)}.")
-        before = at
-    return sentences
-
-
-def _when(at: float, before: float | None, now: float) -> str:
-    if before is None:
-        return f"{ago(at, now)} ({clock.rfc3339(at)})"
-    return "At once" if at - before < AT_ONCE else f"{span(at - before)} later"
-
-
-def _what(entry: Mapping[str, Any]) -> str:
-    step, detail = entry["step"], entry["detail"]
-    sentence = _SAYS.get(step)
-    if sentence is None:
-        # A newer version may know more steps than we do.
-        return f"{step}: {detail}" if detail else str(step)
-    if "{}" in sentence:
-        return sentence.format(detail or "?")
-    return f"{sentence} ({detail})" if detail else sentence
 
 
 def _present(prediction: Mapping[str, Any], now: float) -> str:
