@@ -59,7 +59,8 @@ def test_a_story_is_short_and_says_when_and_how_much_later() -> None:
     )
     assert told == (
         "p1 of vendor/model: submitted 22:10:20; called back 22:10:30, 10 s later; "
-        "done with 2 stored 22:10:32, 2.0 s later; crm told of prediction.completed at the 3rd attempt 22:11:40, 68 s later. "
+        "done with 2 stored 22:10:32, 2.0 s later; "
+        "crm told of prediction.completed at the 3rd attempt 22:11:40, 68 s later. "
         "It is done since 3 min ago: 2 stored."
     )
 
