@@ -15,6 +15,11 @@
 | word:<name>:<value>      | zset   | for ever, trimmed       | accept, commit, …    | lists             |
 | words                    | zset   | for ever, trimmed       | accept, commit, …    | lists, trim       |
 | marked                   | hash   | for ever                | trim                 | lists, trim       |
+| run:<id>                 | hash   | 7 d after its last beat | runs, replay, …      | runs              |
+| run:members:<id>         | list   | 7 d after its last beat | runs                 | runs              |
+| run:left:<id>            | list   | 7 d after the last      | replay, …            | runs              |
+| runs                     | zset   | for ever, the last 7 d  | runs                 | runs              |
+| runs:asked               | zset   | until it has ended      | API                  | sweeper           |
 | due:work                 | zset   | for ever                | accept, lease, …     | sweeper           |
 | due:poll                 | zset   | for ever                | accept, sweeper      | sweeper           |
 | delivery:<delivery id>   | hash   | RETENTION once ended    | commit, deliver      | deliver, API      |
@@ -73,6 +78,14 @@ WORDS = PREFIX + "words"
 """All words that have blocks, in the order of the alphabet."""
 MARKED = PREFIX + "marked"
 """From which sequence number on words have all their blocks, and where trimming them goes on."""
+RUN = PREFIX + "run:"
+RUN_MEMBERS = PREFIX + "run:members:"
+"""What a bulk run acts on, in its order."""
+RUN_LEFT = PREFIX + "run:left:"
+"""What it did not do, with the reason."""
+RUNS = PREFIX + "runs"
+RUNS_ASKED = PREFIX + "runs:asked"
+"""Those that the sweeper carries out."""
 DUE_WORK = PREFIX + "due:work"
 DUE_POLL = PREFIX + "due:poll"
 DELIVERY = PREFIX + "delivery:"

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from service import clock, failpoints, wavespeed
+from service import clock, failpoints, runs, wavespeed
 from service.errors import CatchlightError, Conflict, InvalidInput, LedgerDown, NotFound, SubmitUnknown
 from service.ledger import Arrival
 from service.ledger.intents import Intent
+from service.ledger.runs import NO_TURN
 from service.prediction import TERMINAL, Ref, Step, Via
 
 if TYPE_CHECKING:
@@ -208,16 +209,18 @@ class Operator:
         )
         return ref
 
-    async def replay(self, id_: str, source: str | None, step: Literal["fetch", "deliver"]) -> Ref:
-        """Again from a step. Raises NotFound, and Conflict for one that has not ended: it is under way."""
+    async def replay(
+        self, id_: str, source: str | None, step: Literal["fetch", "deliver"], *, new_id: bool = False
+    ) -> Ref:
+        """Again from a step. Raises NotFound, and Conflict for one that has not ended: it is under way.
+
+        Its events keep their ids, unless `new_id` makes it a new occasion.
+        """
         ref = await self._ledger.reading.find(check_id(id_), source, self.sources)
         record = await self._ledger.reading.record(ref)
         if record is None:
             raise NotFound(f"no prediction {id_}")
         if record.stage not in TERMINAL:
             raise Conflict(f"{id_} is {record.stage}: only a prediction that has ended can be replayed")
-        if step == "deliver":
-            await self._ledger.deliveries.send_again(await self._ledger.reading.deliveries_of(ref))
-        else:
-            await self._ledger.predictions.replay(ref)
+        await runs.replay(self._ledger, ref, step, new_id=new_id, occasion=uuid.uuid4().hex, turn=NO_TURN)
         return ref

@@ -11,7 +11,7 @@ import pytest
 from service.settings import Settings
 from service.web.app import build
 from service.web.openapi import document
-from service.web.schemas import ReplayBody, ReviewBody, SessionBody, SubmitBody, TrackBody
+from service.web.schemas import ReplayBody, ReviewBody, RunBody, SessionBody, SubmitBody, TrackBody
 from service.web.sessions import COOKIE
 from tests.described import operations
 from tests.serving import SECRET, serving
@@ -98,7 +98,7 @@ def test_a_guarded_route_takes_a_token_or_a_session() -> None:
     assert DOCUMENT["components"]["securitySchemes"]["session"]["name"] == COOKIE
 
 
-@pytest.mark.parametrize("body", [SubmitBody, TrackBody, ReplayBody, ReviewBody, SessionBody])
+@pytest.mark.parametrize("body", [SubmitBody, TrackBody, ReplayBody, ReviewBody, RunBody, SessionBody])
 def test_bodies_are_closed_and_spelled_as_they_are_sent(body: type[SubmitBody]) -> None:
     schema = DOCUMENT["components"]["schemas"][body.__name__]
     assert schema["additionalProperties"] is False

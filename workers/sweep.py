@@ -16,6 +16,7 @@ import structlog
 from service import failpoints
 from service.ending import end
 from service.errors import LedgerDown, LedgerFull
+from workers.carrier import Carrier
 from workers.downstream import Downstream
 from workers.pace import Pace
 from workers.reconcile import Reconciler
@@ -40,7 +41,7 @@ COMPACT_MOST = 25
 
 
 class Sweeper:
-    """Rhythms that never wait for one another: sweep, poll, compact, reconcile, and those for hooks."""
+    """Rhythms that never wait for one another: sweep, poll, compact, reconcile, runs, and those for hooks."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Sweeper:
             for name, client in clients.items()
         ]
         self._downstream = Downstream(settings, ledger)
+        self._carrier = Carrier(ledger, lambda: self.leading)
         self._stopping = asyncio.Event()
         # Instants of the monotonic clock: the other one may be set back by an hour.
         self._leads_until = 0.0
@@ -77,6 +79,7 @@ class Sweeper:
             asyncio.create_task(self._rhythm(EVERY, self._poll)),
             asyncio.create_task(self._rhythm(EVERY, self._compact)),
             asyncio.create_task(self._rhythm(self._downstream.probe_every, self._probe_hooks)),
+            asyncio.create_task(self._rhythm(EVERY, self._carry_out)),
         ]
         if self._settings.reconcile_every:
             every = self._settings.reconcile_every
@@ -89,6 +92,7 @@ class Sweeper:
         finally:
             await end(*rhythms)
             await self._rounds.aclose()
+            await self._carrier.stop()
         if self.leading:
             await self._abdicate()
 
@@ -162,6 +166,10 @@ class Sweeper:
     async def _probe_hooks(self) -> None:
         if self.leading:
             await self._downstream.probe()
+
+    async def _carry_out(self) -> None:
+        if self.leading:
+            await self._carrier.look()
 
     async def _reconcile(self, reconciler: Reconciler) -> None:
         if self.leading:

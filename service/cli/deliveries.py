@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from service import clock
-from service.cli import screen
+from service.cli import bulk, screen
 from service.cli.context import opened
 from service.cli.spans import span
 from service.errors import NotFound
 from service.ledger.query import WORDS, parse_deliveries
+from service.ledger.runs import RATE, Kind, Order
 
 PARTLY = 5
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API does.")]
@@ -98,27 +99,47 @@ def _tried(field: tuple[str, object]) -> object:
 
 
 def retry(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `deliveries ls` gives them.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="ID...|QUERY...", help="Ids, or a query as of `deliveries ls`.")
+    ],
+    rate: bulk.Rate = RATE,
+    *,
+    yes: bulk.Yes = False,
+    dry_run: bulk.DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Send deliveries again, whatever became of them: the same event, the same bytes.
 
-    Exit code 5: some of the ids are not known.
+    Ids are sent at once. What a query finds, of those that have ended, is written down as a run before
+    anything is sent; `catchlight runs` shows it and carries it on.
+
+    Exit code 5: some of the ids are not known, or some were not sent.
     """
-    known, unknown = asyncio.run(_retry(ids))
+    if any(":" in word for word in words):
+        order = Order(Kind.RETRY, " ".join(words), "deliver", rate)
+        if code := asyncio.run(_retry_query(order, yes=yes, dry_run=dry_run, as_json=as_json)):
+            raise typer.Exit(code)
+        return
+    known, unknown = asyncio.run(_retry(words, dry_run=dry_run))
     if as_json:
-        screen.data({"retried": known, "unknown": unknown})
+        screen.data({"retried": [] if dry_run else known, "unknown": unknown})
     else:
-        screen.say(f"{len(known)} of {len(ids)} are sent again")
+        screen.say(f"{len(known)} of {len(words)} {'would be' if dry_run else 'are'} sent again")
     if unknown:
         screen.say(f"error: no delivery {', '.join(unknown)}")
         raise typer.Exit(PARTLY)
 
 
-async def _retry(ids: list[str]) -> tuple[list[str], list[str]]:
+async def _retry_query(order: Order, *, yes: bool, dry_run: bool, as_json: bool) -> int:
+    async with opened() as desk:
+        return await bulk.by_query(desk.ledger, order, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+async def _retry(ids: list[str], *, dry_run: bool) -> tuple[list[str], list[str]]:
     async with opened() as desk:
         known = [id_ for id_ in ids if await desk.ledger.reading.delivery(id_)]
         if not known:
             raise NotFound(f"no delivery {', '.join(ids)}")
-        await desk.ledger.deliveries.send_again(known)
+        if not dry_run:
+            await desk.ledger.deliveries.send_again(known)
     return known, [id_ for id_ in ids if id_ not in known]

@@ -19,6 +19,7 @@ GROUPS = {
     "hooks": "The downstream endpoints that we notify.",
     "review": "What is held, and a person's decision about it.",
     "deliveries": "What was sent to hooks.",
+    "runs": "Replays and retries of many.",
     "config": "The effective settings.",
 }
 ROWS = (
@@ -49,6 +50,10 @@ ROWS = (
     Row("deliveries ls", "deliveries:ls", "List deliveries, newest first.", "deliveries ls --state dead"),
     Row("deliveries show", "deliveries:show", "Show one delivery.", "deliveries show dlv_0123 --json"),
     Row("deliveries retry", "deliveries:retry", "Send deliveries again.", "deliveries retry dlv_0123"),
+    Row("runs ls", "runs:ls", "List bulk runs, newest first.", "runs ls"),
+    Row("runs show", "runs:show", "Show one run and what became of it.", "runs show run_0123 --json"),
+    Row("runs resume", "runs:resume", "Carry a run on from where it is.", "runs resume run_0123"),
+    Row("runs again", "runs:again", "Run again over a run's failures.", "runs again run_0123 --yes"),
     Row("refused", "refused:command", "List the callbacks that we turned away, and why.", "refused"),
     Row("simulate", "simulate:command", "Run the stand-in provider alone.", "simulate --port 8090 --seed 7"),
     Row("trigger", "trigger:command", "Send one signed callback to any URL.", "trigger flagged"),

@@ -21,7 +21,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | accept, of b arrivals                                      | O(b log n)                                 |
 | lease, postpone, crash, replay, review, restore            | O(log n)                                   |
 | renew, of b                                                | O(b log n)                                 |
-| commit, with d deliveries; redeliver, enable, of d         | O((1 + d) log n)                           |
+| commit, with d deliveries; redeliver, anew, enable, of d   | O((1 + d) log n)                           |
 | deliver, delivered                                         | O(log n)                                   |
 | probe, of h hooks                                          | O(h log n)                                 |
 | sweep, poll, trim, settled, compact, of at most m          | O((1 + m) log n), m being only what is due |
@@ -33,6 +33,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | scaling; counts; tally                                     | O(log n); O(stages); O(names in it)        |
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
+| plan, of m members; settle; get, latest, of k              | O(m); O(1); O(log n + k)                   |
 | beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
 | backup, bring, of b                                        | O(b log n)                                 |
 | rebuild, of b with their lines and events                  | O(b log n)                                 |
@@ -58,6 +59,7 @@ from service.ledger.records import PredictionRecord
 from service.ledger.refusals import Refusals
 from service.ledger.reviews import Reviews
 from service.ledger.roles import Roles
+from service.ledger.runs import Runs
 from service.ledger.scripts import URGENT_WITHIN, Scripts
 from service.ledger.sweeping import DuePoll, Sweeping, Swept
 
@@ -109,6 +111,7 @@ class Ledger:
         self.refusals = Refusals(scripts)
         self.policies = Policies(scripts)
         self.drifts = Drifts(self.redis)
+        self.runs = Runs(scripts)
         self.roles = Roles(self.redis)
         self.copying = Copying(scripts, self.roles)
 

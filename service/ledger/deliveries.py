@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, cast
 
 from service import keys
+from service.events import delivery_id
 from service.hooks import Dead, Delivered, Parked, Retry
 from service.ledger.compacting import restore
 from service.ledger.connection import reaching
 from service.ledger.delivery import DeliveryRecord
 from service.ledger.records import pairs
+from service.ledger.runs import NO_TURN
+from service.signing import event_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from service.ledger.runs import Turn
     from service.ledger.scripts import Scripts
+    from service.prediction import Ref
 
 _ENABLE_BATCH = 500
 _PARKED = "parked"
 _IS_PROBE = 2
+OVER = "over"
+"""What a script says of a member that has had its turn in a run."""
 
 
 class Deliveries:
@@ -75,14 +83,35 @@ class Deliveries:
         """One delivery for each hook for which some are parked and which is not disabled; how many ring."""
         return int(await self._scripts.run("probe", *hooks)) if hooks else 0
 
-    async def send_again(self, delivery_ids: Sequence[str]) -> int:
-        """Ring deliveries anew, whatever became of them; same event, same bytes. Returns how many exist."""
-        if not delivery_ids:
+    async def send_again(self, delivery_ids: Sequence[str], turn: Turn = NO_TURN, member: str = "") -> int:
+        """Ring deliveries anew, whatever became of them; same event, same bytes. Returns how many exist.
+
+        As the turn of a run's member: only those that have ended, and none when its turn is over. Raises
+        Conflict for a record that cannot be read.
+        """
+        if not delivery_ids and turn is NO_TURN:
             return 0
-        while isinstance(answer := await self._scripts.run("redeliver", *delivery_ids), list):
+        arguments: list[str | int] = [turn.run, turn.number, member, *delivery_ids]
+        while isinstance(answer := await self._scripts.run("redeliver", *arguments), list):
             for ref in answer:
                 await restore(self._scripts, ref)
-        return int(answer)
+        return 0 if answer == OVER else int(answer)
+
+    async def send_anew(
+        self, ref: Ref, deliveries: Sequence[DeliveryRecord], occasion: str, turn: Turn = NO_TURN
+    ) -> int:
+        """What a prediction has told, told again under new event ids; the same bytes. Returns how many ring.
+
+        The ids are a function of the old ones and `occasion`. Raises Conflict as `send_again`.
+        """
+        new = []
+        for one in deliveries:
+            id_ = event_id(ref.source, ref.id, one.event, f"{one.event_id}/{occasion}")
+            new.append({"from": one.id, "event_id": id_, "id": delivery_id(id_, one.hook)})
+        arguments = (str(ref), turn.run, turn.number, json.dumps(new))
+        while (answer := await self._scripts.run("anew", *arguments)) == "compact":
+            await restore(self._scripts, str(ref))
+        return 0 if answer == OVER else int(answer)
 
     async def enable(self, hook: str) -> None:
         """Enable a hook and ring everything that was parked for it."""

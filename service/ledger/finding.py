@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service import keys
+from service.ledger.connection import reaching
 from service.ledger.pages import CLOCKS, first_after
 from service.ledger.query import ALL
 from service.ledger.walking import Walk, words_like
 from service.prediction import Nsfw, Ref, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from service.ledger.connection import Redis
     from service.ledger.delivery import DeliveryRecord
@@ -90,3 +91,21 @@ class Finding:
     async def _made_at(self, id_: str) -> float | None:
         found = await self._delivery(id_)
         return (found.created_at or 0.0) if found else None
+
+
+async def hooks_of(
+    redis: Redis, refs: Sequence[str], in_whole: Mapping[str, Iterable[Mapping[str, str]]]
+) -> dict[str, set[str]]:
+    """Of each prediction the hooks that it has deliveries for; of a compact one they stand in `in_whole`."""
+    hooks = {ref: {one["hook"] for one in in_whole.get(ref, ())} for ref in refs}
+    with reaching():
+        async with redis.pipeline(transaction=False) as pipe:
+            for ref in refs:
+                pipe.smembers(keys.OUTBOX + ref)
+            of = [(ref, id_) for ref, ids in zip(refs, await pipe.execute(), strict=True) for id_ in ids]
+        async with redis.pipeline(transaction=False) as pipe:
+            for _, id_ in of:
+                pipe.hget(keys.DELIVERY + id_, "hook")
+            for (ref, _), hook in zip(of, await pipe.execute(), strict=True):
+                hooks[ref] |= {hook} if hook else set()
+    return hooks

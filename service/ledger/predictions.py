@@ -17,12 +17,14 @@ from service.ledger import compact
 from service.ledger.compacting import restore
 from service.ledger.connection import full
 from service.ledger.records import PredictionRecord, known, pairs
+from service.ledger.runs import NO_TURN
 from service.prediction import LEGAL_MOVES, Disposition, Reason, Ref, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from service.events import Event
+    from service.ledger.runs import Turn
     from service.ledger.scripts import Scripts
     from service.prediction import Step
 
@@ -157,9 +159,13 @@ class Predictions:
         """Count a crash of a prediction that ran alone, and ring it again. False: it had committed."""
         return bool(await self._scripts.run("crash", str(ref), token))
 
-    async def replay(self, ref: Ref) -> Stage | str | None:
-        """Fetch again. The stage it is in now, or None for an id we do not know."""
-        while (stage := await self._scripts.run("replay", str(ref))) == "compact":
+    async def replay(self, ref: Ref, turn: Turn = NO_TURN, *, new_id: bool = False) -> Stage | str | None:
+        """Fetch again. The stage it is in now, or None for an id we do not know; `over` when it had its turn.
+
+        `new_id`: what it tells is a new occasion. Raises Conflict for a record that cannot be read.
+        """
+        arguments = (str(ref), turn.run, turn.number, int(new_id))
+        while (stage := await self._scripts.run("replay", *arguments)) == "compact":
             await restore(self._scripts, str(ref))
         return known(Stage, stage) if stage else None
 

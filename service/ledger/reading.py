@@ -13,7 +13,7 @@ from service.ledger.compact import Whole
 from service.ledger.connection import reaching
 from service.ledger.delivery import LISTED as LISTED_OF_DELIVERY
 from service.ledger.delivery import DeliveryRecord
-from service.ledger.finding import Finding
+from service.ledger.finding import Finding, hooks_of
 from service.ledger.pages import below, position
 from service.ledger.query import ALL, EVERY_DELIVERY, fits
 from service.ledger.records import PredictionRecord, known, named, shown
@@ -74,7 +74,7 @@ class Reading:
             timeline = [*whole.lines, *timeline]
             deliveries = [DeliveryRecord.load(one) for one in whole.deliveries.values()]
         else:
-            deliveries = await self._deliveries(list(outbox))
+            deliveries = await self.deliveries_by_id(list(outbox))
         deliveries.sort(key=lambda delivery: (delivery.created_at or 0, delivery.id))
         return PredictionRecord.load(fields).public([json.loads(line) for line in timeline], deliveries)
 
@@ -110,7 +110,8 @@ class Reading:
         `sources`: where they are given, a whole id is looked up and not looked for.
         """
         if sources and not query.id.endswith(ALL):
-            return await self._by_id(query, sources)
+            found = [await self.still(query, Ref(source, query.id)) for source in sources]
+            return [record.public() for record in found if record is not None], None
         index = keys.STAGE + query.stage if query.stage else keys.INDEX
         items: list[dict[str, Any]] = []
         # Where everything is wanted, nothing is read to be left out: a compact record is a text to unpack.
@@ -129,11 +130,12 @@ class Reading:
             cursor, chunks = chunk.cursor, chunks + 1
         return items, None
 
-    async def _by_id(self, query: Query, sources: Sequence[str]) -> tuple[list[dict[str, Any]], None]:
-        wanted = [(str(Ref(source, query.id)), "") for source in sources]
-        found = [record for _, record in await self._listed(wanted, query) if record is not None]
-        staged = [record for record in found if query.stage in (None, record.stage)]
-        return [record.public() for record in staged if query.matches(record)], None
+    async def still(self, query: Query, ref: Ref) -> PredictionRecord | None:
+        """As lists have it, if the query finds it now."""
+        ((_, record),) = await self._listed([(str(ref), "")], query)
+        if record is None or query.stage not in (None, record.stage) or not query.matches(record):
+            return None
+        return record
 
     async def held(
         self, query: Query, limit: int, cursor: str | None
@@ -170,30 +172,17 @@ class Reading:
             [ref for (ref, _), fields in zip(chunk, found, strict=True) if compact.is_compact(fields)]
         )
         listed = [whole.get(ref, fields) for (ref, _), fields in zip(chunk, found, strict=True)]
-        told = None if query.hook == ALL else await self._hooks([ref for ref, _ in chunk], whole)
+        told = None
+        if query.hook != ALL:
+            in_whole = {ref: _whole(fields).deliveries.values() for ref, fields in whole.items()}
+            told = await hooks_of(self._redis, [ref for ref, _ in chunk], in_whole)
+        # One that cannot be read is still known by its key.
         return [
-            (sequence, PredictionRecord.load(fields) if "stage" in fields and wanted else None)
+            (sequence, PredictionRecord.load(at | fields) if "stage" in fields and wanted else None)
             for (ref, sequence), fields in zip(chunk, listed, strict=True)
+            for at in [Ref.parse(ref)._asdict()]
             for wanted in [told is None or any(fits(query.hook, hook) for hook in told[ref])]
         ]
-
-    async def _hooks(self, refs: Sequence[str], whole: dict[str, dict[str, str]]) -> dict[str, set[str]]:
-        """Of each prediction the hooks that it has deliveries for."""
-        hooks = {
-            ref: {one["hook"] for one in _whole(whole[ref]).deliveries.values()} if ref in whole else set()
-            for ref in refs
-        }
-        with reaching():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for ref in refs:
-                    pipe.smembers(keys.OUTBOX + ref)
-                of = [(ref, id_) for ref, ids in zip(refs, await pipe.execute(), strict=True) for id_ in ids]
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for _, id_ in of:
-                    pipe.hget(keys.DELIVERY + id_, "hook")
-                for (ref, _), hook in zip(of, await pipe.execute(), strict=True):
-                    hooks[ref] |= {hook} if hook else set()
-        return hooks
 
     async def _whole_ones(self, refs: Sequence[str]) -> dict[str, dict[str, str]]:
         """The hashes of compact records, which are short."""
@@ -216,7 +205,7 @@ class Reading:
         async for chunk in walk.chunks(before, limit if query.takes_all else max(limit, CHUNK)):
             if chunks == _CHUNKS:
                 return items, cursor
-            found = {one.id: one for one in await self._deliveries([id_ for id_, _ in chunk.rows])}
+            found = {one.id: one for one in await self.deliveries_by_id([id_ for id_, _ in chunk.rows])}
             for id_, sequence in chunk.rows:
                 cursor = sequence
                 if (one := found.get(id_)) and query.matches(one):
@@ -228,7 +217,7 @@ class Reading:
 
     async def delivery(self, delivery_id: str) -> DeliveryRecord | None:
         """With what each of its attempts was."""
-        found = await self._deliveries([delivery_id], whole=True)
+        found = await self.deliveries_by_id([delivery_id], whole=True)
         return found[0] if found else None
 
     async def deliveries_of(self, ref: Ref) -> list[str]:
@@ -272,7 +261,8 @@ class Reading:
             "nearest_deletion_seconds": float(nearest) if nearest else None,
         }
 
-    async def _deliveries(self, ids: Sequence[str], *, whole: bool = False) -> list[DeliveryRecord]:
+    async def deliveries_by_id(self, ids: Sequence[str], *, whole: bool = False) -> list[DeliveryRecord]:
+        """Those of them that there are."""
         with reaching():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for id_ in ids:

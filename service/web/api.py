@@ -12,10 +12,11 @@ from starlette.routing import Route
 from service import clock, reviewing
 from service.errors import InvalidInput, NotFound
 from service.ledger import query
-from service.operator import DEFAULT_SOURCE, Submission, check_id
+from service.operator import DEFAULT_SOURCE, Submission
 from service.review import Decision
 from service.reviewing import Reviewer
 from service.web import body, schemas
+from service.web.asked import known_id, limit
 from service.web.openapi import document
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from service.operator import Operator
     from service.prediction import Ref
 
-LIMIT = 50
-LIMIT_MOST = 200
 _INDEX_DIGITS = 6
 
 
@@ -68,7 +67,7 @@ class Api:
 
     async def listed(self, request: Request) -> Response:
         items, cursor = await self._ledger.reading.page(
-            _query(request), _limit(request), _cursor(request), self._operator.sources
+            _query(request), limit(request), _cursor(request), self._operator.sources
         )
         return JSONResponse({"items": items, "next": cursor})
 
@@ -93,34 +92,36 @@ class Api:
 
     async def replay(self, request: Request) -> Response:
         wanted = schemas.read(schemas.ReplayBody, await self._body(request))
-        ref = await self._operator.replay(_known_id(request), _source(request), wanted.step)
+        ref = await self._operator.replay(
+            known_id(request), _source(request), wanted.step, new_id=wanted.new_id
+        )
         return JSONResponse(await self._public(ref), status_code=202)
 
     async def deliveries(self, request: Request) -> Response:
         items, cursor = await self._ledger.reading.deliveries(
-            _limit(request), _cursor(request), _of_deliveries(request)
+            limit(request), _cursor(request), _of_deliveries(request)
         )
         return JSONResponse({"items": items, "next": cursor})
 
     async def delivery(self, request: Request) -> Response:
-        delivery_id = _known_id(request)
+        delivery_id = known_id(request)
         delivery = await self._ledger.reading.delivery(delivery_id)
         if delivery is None:
             raise NotFound(f"no delivery {delivery_id}")
         return JSONResponse(delivery.whole())
 
     async def retry(self, request: Request) -> Response:
-        delivery_id = _known_id(request)
+        delivery_id = known_id(request)
         if not await self._ledger.deliveries.send_again([delivery_id]):
             raise NotFound(f"no delivery {delivery_id}")
         delivery = await self._ledger.reading.delivery(delivery_id)
         return JSONResponse(delivery.public() if delivery else {}, status_code=202)
 
     async def refused(self, request: Request) -> Response:
-        return JSONResponse(await self._ledger.refusals.listed(_limit(request), _cursor(request)))
+        return JSONResponse(await self._ledger.refusals.listed(limit(request), _cursor(request)))
 
     async def review(self, request: Request) -> Response:
-        items, cursor = await self._ledger.reading.held(_query(request), _limit(request), _cursor(request))
+        items, cursor = await self._ledger.reading.held(_query(request), limit(request), _cursor(request))
         return JSONResponse({"items": items, "next": cursor})
 
     async def decide(self, decision: Decision, request: Request) -> Response:
@@ -138,7 +139,7 @@ class Api:
 
     async def _found(self, request: Request) -> Ref:
         """Raises NotFound, and Conflict for an id that two sources share and a request that names none."""
-        return await self._ledger.reading.find(_known_id(request), _source(request), self._operator.sources)
+        return await self._ledger.reading.find(known_id(request), _source(request), self._operator.sources)
 
     async def _public(self, ref: Ref) -> dict[str, Any]:
         found = await self._ledger.reading.prediction(ref)
@@ -148,14 +149,6 @@ class Api:
 
     async def _body(self, request: Request) -> bytes:
         return await body.read(request.scope, request.receive, self._max_body)
-
-
-def _known_id(request: Request) -> str:
-    """Raises NotFound for what can be nobody's id: nothing with such a name exists."""
-    try:
-        return check_id(request.path_params["id"])
-    except InvalidInput:
-        raise NotFound("there is nothing with such an id") from None
 
 
 def _index(request: Request) -> int:
@@ -182,13 +175,6 @@ def _of_deliveries(request: Request) -> query.DeliveryQuery:
 
 def _source(request: Request) -> str | None:
     return request.query_params.get("source") or None
-
-
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(LIMIT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= LIMIT_MOST):
-        raise InvalidInput("limit", f"is a number from 1 to {LIMIT_MOST}")
-    return int(text)
 
 
 def _cursor(request: Request) -> str | None:

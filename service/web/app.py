@@ -27,6 +27,7 @@ from service.web.api import Api
 from service.web.headers import Headed
 from service.web.health import Health
 from service.web.receiver import Receiver
+from service.web.runs import Runs
 from service.web.sign_in import SignIn
 from service.web.turned_away import TurnedAway
 
@@ -69,7 +70,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
             await ledger.aclose()
 
     # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
-    inner = Router(api.routes(), redirect_slashes=False)
+    inner = Router([*api.routes(), *Runs(ledger, settings.max_body).routes()], redirect_slashes=False)
     own = [source.path for source in sources if not source.path.startswith("/webhooks/")]
     paths = ["/webhooks/{source:path}", *own]
     callbacks = [Route(path, receiver) for path in paths]

@@ -9,7 +9,7 @@ from typing import Any
 from service.ledger.query import WORDS
 from service.review import Decision
 from service.web import sessions
-from service.web.schemas import ReplayBody, ReviewBody, SessionBody, SubmitBody, TrackBody
+from service.web.schemas import ReplayBody, ReviewBody, RunBody, SessionBody, SubmitBody, TrackBody
 from service.web.shapes import DELIVERY_STATE, SHAPES, STRING, TOKEN, ref
 
 
@@ -66,7 +66,7 @@ _DECISIONS = {
     Decision.UNDO: "Take the last decision back; the output is held again",
 }
 
-_BODIES = (SubmitBody, TrackBody, ReplayBody, ReviewBody, SessionBody)
+_BODIES = (SubmitBody, TrackBody, ReplayBody, RunBody, ReviewBody, SessionBody)
 _EMPTY_BODIES = ("TrackBody", "ReplayBody", "ReviewBody")
 
 
@@ -171,6 +171,21 @@ _PATHS = {
     },
     "/api/v1/deliveries/{id}/retry": {
         "post": _guarded("Send it again", {202: "Delivery"}, 404, parameters=[_ID])
+    },
+    "/api/v1/runs": {
+        "get": _guarded("Bulk runs, newest first", {200: "Runs"}, 400, parameters=_PAGE[:1]),
+        "post": _guarded(
+            "Replay or retry exactly what a query finds now; the sweeper carries it out",
+            {201: "RunShown"}, 400, 404, body="RunBody",
+        ),
+    },
+    "/api/v1/runs/{id}": {
+        "get": _guarded("One run, and what became of it", {200: "RunShown"}, 404, parameters=[_ID])
+    },
+    "/api/v1/runs/{id}/resume": {
+        "post": _guarded(
+            "Carry on one that was planned or interrupted", {202: "RunShown"}, 404, parameters=[_ID]
+        )
     },
     "/api/v1/refused": {
         "get": _guarded(

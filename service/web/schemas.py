@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import InvalidInput, Unparseable
 from service.reviewing import BY_MOST, REASON_MOST
+from service.runs import RATE_MOST
 from service.wavespeed import strict_json
 from service.web.tokens import Role
 
@@ -31,6 +32,17 @@ class TrackBody(_Strict):
 
 class ReplayBody(_Strict):
     step: Annotated[Literal["fetch", "deliver"], Field(alias="from")] = "fetch"
+    new_id: Annotated[bool, Field(description="Give the events new ids")] = False
+
+
+class RunBody(_Strict):
+    kind: Annotated[Literal["replay", "retry"], Field(description="Predictions, or deliveries")] = "replay"
+    query: Annotated[str, Field(max_length=2_000, examples=["stage:dead since:1d"])] = ""
+    again: Annotated[str, Field(max_length=64, description="A run whose failures to run again")] = ""
+    step: Annotated[Literal["fetch", "deliver"], Field(alias="from")] = "fetch"
+    rate: Annotated[float | None, Field(gt=0, le=RATE_MOST, description="Per second")] = None
+    new_id: Annotated[bool, Field(description="Give the events new ids")] = False
+    dry_run: Annotated[bool, Field(description="Plan it; `resume` acts on exactly that")] = False
 
 
 class SessionBody(_Strict):

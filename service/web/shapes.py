@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from service.ledger import Outcome
+from service.ledger.runs import Kind, State
 from service.prediction import Disposition, Nsfw, Reason, Stage, Step, Via
 from service.refusals import RefusedFor
 from service.review import Decision
@@ -50,6 +51,28 @@ _DELIVERY: dict[str, Any] = {
     "next_attempt_at": _INSTANT,
     "created_at": _INSTANT,
     "error": _NULLABLE,
+}
+
+_RUN = {
+    "id": STRING,
+    "kind": _words(Kind),
+    "query": STRING,
+    "from": _NULLABLE,
+    "rate": {"type": "number"},
+    "new_id": {"type": "boolean"},
+    "again_of": _NULLABLE,
+    "state": _words(State),
+    "created_at": {"type": "string", "format": "date-time"},
+    "started_at": _INSTANT,
+    "ended_at": _INSTANT,
+    "total": {"type": "integer"},
+    "oldest": _INSTANT,
+    "newest": _INSTANT,
+    "seconds": {"type": "number"},
+    "position": {"type": "integer"},
+    "done": {"type": "integer"},
+    "skipped": {"type": "integer"},
+    "failed": {"type": "integer"},
 }
 
 SHAPES = {
@@ -118,6 +141,14 @@ SHAPES = {
     ),
     "Predictions": _object(items=_listed("Prediction"), next=_NULLABLE),
     "Deliveries": _object(items=_listed("Delivery"), next=_NULLABLE),
+    "Run": _object(**_RUN),
+    "RunShown": _object(
+        **_RUN,
+        became={"type": "object", "additionalProperties": {"type": "integer"}},
+        left=_listed("LeftOver"),
+    ),
+    "LeftOver": _object(member=STRING, outcome={"enum": ["skipped", "failed"]}, why=STRING),
+    "Runs": _object(items=_listed("Run"), next=_NULLABLE),
     "RefusedCallback": _object(
         at={"type": "string", "format": "date-time"},
         source=STRING,

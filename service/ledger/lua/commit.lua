@@ -24,16 +24,8 @@ local function send(event)
     return
   end
   for _, delivery in ipairs(event.deliveries) do
-    if redis.call('EXISTS', K.DELIVERY .. delivery.id) == 0 then
-      local sequence = number()
-      redis.call('HSET', K.DELIVERY .. delivery.id, 'id', delivery.id, 'event_id', event.id, 'event', event.kind,
-        'ref', ref, 'hook', delivery.hook, 'created_at', instant(NOW), 'sequence', sequence)
-      redis.call('ZADD', K.DELIVERIES, sequence, delivery.id)
-      redis.call('SADD', K.OUTBOX .. ref, delivery.id)
-      mark('delivery.hook', delivery.hook, sequence)
-    end
     -- In a burst its hook would else hear of it when all of the burst is done.
-    deliver_anew(delivery.id, true)
+    deliver_first(ref, event.id, event.kind, delivery.id, delivery.hook, true)
   end
 end
 

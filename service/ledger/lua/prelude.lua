@@ -178,12 +178,6 @@ local function deliver_anew(delivery_id, first)
   ring_deliver(delivery_id, first)
 end
 
--- Known to wait: by when its outputs will be gone. What is worked on at once never gets here.
-local function watch_loss(ref, created, known)
-  local born = tonumber(created or '') or tonumber(known or '')
-  if born and born + KEPT > NOW then redis.call('ZADD', K.LOSS, instant(born), ref) end
-end
-
 -- A word that lists are searched by: something in this block of sequence numbers has it (`ledger/walking.py`). Told
 -- once in a script, and to Redis again only in a block that does not know it.
 local BLOCK = 1024
@@ -193,6 +187,44 @@ local function mark(name, value, sequence)
   if marked[word] == block then return end
   marked[word] = block
   if redis.call('ZADD', K.WORD .. word, block, block) == 1 then redis.call('ZADD', K.WORDS, 0, word) end
+end
+
+-- One delivery of an event for a hook; only the first call makes it, and each sends it, before all else or not.
+local function deliver_first(ref, event_id, kind, delivery_id, hook, first)
+  if redis.call('EXISTS', K.DELIVERY .. delivery_id) == 0 then
+    local sequence = number()
+    redis.call('HSET', K.DELIVERY .. delivery_id, 'id', delivery_id, 'event_id', event_id, 'event', kind,
+      'ref', ref, 'hook', hook, 'created_at', instant(NOW), 'sequence', sequence)
+    redis.call('ZADD', K.DELIVERIES, sequence, delivery_id)
+    redis.call('SADD', K.OUTBOX .. ref, delivery_id)
+    mark('delivery.hook', hook, sequence)
+  end
+  deliver_anew(delivery_id, first)
+end
+
+-- A bulk run takes its members in their order, each once (`ledger/runs.py`): who asks for one that has had its turn
+-- changes nothing. Without a run it is always somebody's turn.
+local RUN_LIVES = 604800
+local function has_turn(run, turn) return run == '' or redis.call('HGET', K.RUN .. run, 'position') == turn end
+
+local function turn_over(run, member, outcome, why)
+  if run == '' then return end
+  local key = K.RUN .. run
+  if redis.call('HINCRBY', key, 'position', 1) >= tonumber(redis.call('HGET', key, 'total')) then
+    redis.call('HSET', key, 'ended_at', instant(NOW))
+  end
+  redis.call('HINCRBY', key, outcome, 1)
+  redis.call('HSET', key, 'beat_at', instant(NOW))
+  if outcome ~= 'done' then
+    redis.call('RPUSH', K.RUN_LEFT .. run, cjson.encode({member, outcome, why}))
+    redis.call('EXPIRE', K.RUN_LEFT .. run, RUN_LIVES)
+  end
+end
+
+-- Known to wait: by when its outputs will be gone. What is worked on at once never gets here.
+local function watch_loss(ref, created, known)
+  local born = tonumber(created or '') or tonumber(known or '')
+  if born and born + KEPT > NOW then redis.call('ZADD', K.LOSS, instant(born), ref) end
 end
 
 local function sequence_of(key) return tonumber(redis.call('HGET', key, 'sequence') or 0) end

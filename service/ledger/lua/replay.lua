@@ -1,15 +1,27 @@
--- Replay a terminal prediction from the fetch. ARGV[3] source:id.
+-- Replay a terminal prediction from the fetch. ARGV[3] source:id, [4] the run that it is a member of or '', [5] its
+-- number there, [6] 1 when its events are to have new ids.
 -- Returns 'accepted', or 'awaited' when no completion was ever seen (the provider is asked again), or its stage when
--- it is not terminal: then it is on its way already; or 'compact', and nothing is done: it has to be restored first.
-local ref = ARGV[3]
+-- it is not terminal: then it is on its way already; or 'compact', and nothing is done: it has to be restored first;
+-- or 'over', when it has had its turn in the run.
+local ref, run, turn = ARGV[3], ARGV[4], ARGV[5]
+if not has_turn(run, turn) then return 'over' end
 local key = K.PREDICTION .. ref
 local record = redis.call('HMGET', key, 'stage', 'verdict', 'lives')
 local stage, verdict = record[1], record[2]
-if not stage then return false end
-if not TERMINAL[stage] then return stage end
+if not stage then
+  turn_over(run, ref, 'skipped', 'is no longer in the ledger')
+  return false
+end
+if not TERMINAL[stage] then
+  turn_over(run, ref, 'skipped', 'is ' .. stage .. ': on its way')
+  return stage
+end
 if record[3] then return 'compact' end
-note(ref, 'replayed', 'from fetch')
+turn_over(run, ref, 'done')
+note(ref, 'replayed', 'from fetch' .. (ARGV[6] == '1' and ', with new event ids' or ''))
 redis.call('HSET', key, 'redeliver', 1)
+-- The occasion of its events (`service/events.py`): what is told now is told for the first time.
+if ARGV[6] == '1' then redis.call('HINCRBY', key, 'generation', 1) end
 if verdict then
   redis.call('HSET', key, 'via', 'replay')
   mark('via', 'replay', sequence_of(key))
