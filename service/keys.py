@@ -43,6 +43,7 @@
 | policies                 | list   | for ever, the last 100  | worker               | people            |
 | tally                    | hash   | for ever                | every script         | status, demo      |
 | restoring                | string | for ever: to its end    | restore              | restore           |
+| schema                   | string | for ever                | every process, once  | every process     |
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
 | probe                    | string | 60 s                    | readiness            | nobody            |
 
@@ -117,6 +118,8 @@ POLICIES = PREFIX + "policies"
 TALLY = PREFIX + "tally"
 RESTORING = PREFIX + "restoring"
 """Which backup is being written into this ledger."""
+SCHEMA = PREFIX + "schema"
+"""The version of all this; `ledger/schema.py`."""
 SEQUENCE = PREFIX + "sequence"
 PROBE = PREFIX + "probe"
 """Written by readiness checks to see that Redis takes a write."""

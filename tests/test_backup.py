@@ -16,6 +16,7 @@ from service.ledger import Commit, Ledger, backup_file
 from service.ledger.copying import Copied
 from service.ledger.intents import Intent
 from service.ledger.refusals import Batch, RefusedCallback
+from service.ledger.schema import VERSION
 from service.prediction import Disposition, Stage
 from service.refusals import RefusedFor
 from service.signing import event_id
@@ -175,9 +176,9 @@ async def test_what_was_in_a_workers_hands_is_taken_up_again_and_that_is_no_cras
 
 async def copy(here: Ledger, there: Ledger) -> None:
     now = clock.now()
-    await there.copying.begin("this one")
+    await there.copying.begin("this one", VERSION)
     await there.copying.bring([line async for line in here.copying.out(now, (), Copied())], now)
-    await there.copying.end()
+    await there.copying.end(VERSION)
 
 
 async def test_a_ledger_that_is_not_empty_or_in_use_is_refused_and_a_broken_off_restore_goes_on(
@@ -198,11 +199,11 @@ async def test_a_ledger_that_is_not_empty_or_in_use_is_refused_and_a_broken_off_
         assert (busy.code, "roles are at work" in busy.err) == (1, True)
         await there.roles.leave("work", "w1")
         lines = [line async for line in here.copying.out(clock.now(), (), Copied())]
-        await there.copying.begin("one")
+        await there.copying.begin("one", VERSION)
         await there.copying.bring(lines[:2], clock.now())
-        await there.copying.begin("one")
+        await there.copying.begin("one", VERSION)
         with pytest.raises(Exception, match="not empty"):
-            await there.copying.begin("another")
+            await there.copying.begin("another", VERSION)
     finally:
         await here.aclose()
         await there.aclose()

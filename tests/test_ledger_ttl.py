@@ -44,6 +44,7 @@ async def test_no_key_of_ours_lives_for_ever_but_those_on_the_list(ledger: Ledge
         keys.DELIVERIES,
         keys.TALLY,
         keys.SEQUENCE,
+        keys.SCHEMA,
         keys.SETTLED,
         keys.STAGE + "done",
         keys.WORDS,

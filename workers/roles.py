@@ -52,6 +52,7 @@ def work(settings: Settings, _: list[str]) -> int:
 async def _work(settings: Settings) -> None:
     stopping = _on_signals(*_STOPS)
     async with workshop.opened(settings, workshop.instance_name()) as shop:
+        await shop.ledger.agree()
         await _find_out(shop)
         await shop.vault.tidy()
         worker = await _registered(settings, shop.name, stopping)
@@ -132,6 +133,7 @@ async def _sweep(settings: Settings) -> None:
     stopping = _on_signals(*_STOPS)
     name = workshop.instance_name()
     ledger = Ledger(settings.require_redis_url(), settings.retention, urgent_within=settings.urgent_within)
+    await ledger.agree()
     intake = Intake(ledger)
     async with wavespeed.open_http() as http:
         clients = wavespeed.clients(settings.accounts, http)

@@ -15,7 +15,7 @@ from service import clock
 from service.cli import screen
 from service.cli.context import opened
 from service.errors import InvalidInput, NotFound
-from service.ledger import backup_file
+from service.ledger import backup_file, schema
 from service.ledger.copying import AT_ONCE, Copied
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def _backup(file: Path) -> Copied:
         hooks = [hook.name for hook in desk.settings.hooks]
         began = clock.now()
         with _private(part) as stream:
-            writer = backup_file.Writer(stream, {"at": clock.rfc3339(began)})
+            writer = backup_file.Writer(stream, {"at": clock.rfc3339(began), "schema": schema.VERSION})
             async for line in desk.ledger.copying.out(began, hooks, copied):
                 writer.write(line)
             writer.end()
@@ -91,7 +91,7 @@ def restore(
         header = backup_file.check(stream)
         told = _counted(stream) | {"file": str(file), "at": header.get("at")}
         if yes and not dry_run:
-            asyncio.run(_restore(stream))
+            asyncio.run(_restore(stream, int(header.get("schema", 0))))
         _show(told, "restored from" if yes and not dry_run else "to restore from", as_json=as_json)
     if not yes and not dry_run:
         screen.say("error: add --yes to restore it")
@@ -107,16 +107,16 @@ def _counted(stream: BufferedReader) -> dict[str, int]:
     return asdict(copied)
 
 
-async def _restore(stream: BufferedReader) -> None:
+async def _restore(stream: BufferedReader, version: int) -> None:
     stream.seek(0)
     name = hashlib.file_digest(stream, "sha256").hexdigest()
     async with opened() as desk:
         copying = desk.ledger.copying
-        await copying.begin(name)
+        await copying.begin(name, version)
         now = clock.now()
         for lines in _portions(backup_file.read(stream)):
             await copying.bring(lines, now)
-        await copying.end()
+        await copying.end(version)
 
 
 def _portions(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -43,6 +43,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service.errors import ConfigError, LedgerDown
 from service.ledger.arrival import Arrival
 from service.ledger.compacting import Compacting
 from service.ledger.connection import connect, reaching
@@ -99,7 +100,9 @@ class Ledger:
         urgent_within: float = URGENT_WITHIN,
     ) -> None:
         self.redis = connect(url, connections=connections)
-        scripts = Scripts(self.redis, virtual_now, together=together, urgent_within=urgent_within)
+        self._scripts = scripts = Scripts(
+            self.redis, virtual_now, together=together, urgent_within=urgent_within
+        )
         self.predictions = Predictions(scripts, retention)
         self.deliveries = Deliveries(scripts, retention)
         self.sweeping = Sweeping(scripts)
@@ -114,6 +117,18 @@ class Ledger:
         self.runs = Runs(scripts)
         self.roles = Roles(self.redis)
         self.copying = Copying(scripts, self.roles)
+
+    async def agree(self) -> None:
+        """What every role does at its start: is the ledger's layout ours? Older ones are brought to it.
+
+        Raises ConfigError for a newer one. With Redis away nothing is said, and whoever asks later is told.
+        """
+        try:
+            why = await self._scripts.agree()
+        except LedgerDown:
+            return
+        if why:
+            raise ConfigError(why)
 
     async def aclose(self) -> None:
         await self.redis.aclose()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from service import keys
 from service.errors import Conflict
+from service.ledger import schema
 from service.ledger.connection import reaching
 from service.prediction import Stage
 
@@ -78,8 +79,13 @@ class Copying:
             if beside := await self._beside(key, now):
                 yield beside
 
-    async def begin(self, backup: str) -> None:
-        """Raises Conflict unless the ledger is empty, or one that this very backup was being brought into."""
+    async def begin(self, backup: str, version: int) -> None:
+        """Raises Conflict unless the ledger is empty, or one that this very backup was being brought into.
+
+        `version` is that of the ledger in the backup; a newer one than ours is a Conflict too.
+        """
+        if why := schema.newer(version):
+            raise Conflict(f"of this backup {why}")
         with reaching():
             begun = await self._redis.get(keys.RESTORING)
             there = await self._redis.exists(keys.SEQUENCE, keys.INDEX)
@@ -102,7 +108,11 @@ class Copying:
             if "key" in line:
                 await self._bring_beside(line, now)
 
-    async def end(self) -> None:
+    async def end(self, version: int) -> None:
+        """What was brought is of that version: from there it goes forward."""
+        with reaching():
+            await self._redis.set(keys.SCHEMA, version)
+        await self._scripts.agree()
         with reaching():
             await self._redis.delete(keys.RESTORING)
 

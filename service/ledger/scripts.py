@@ -6,6 +6,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from service import clock, keys, queues
+from service.errors import LedgerDown
+from service.ledger import schema
 from service.ledger.connection import reaching
 from service.ledger.together import Together
 
@@ -33,11 +35,28 @@ class Scripts:
         self.redis = redis
         self._together = Together(redis) if together else None
         self._virtual_now = virtual_now
+        self._agreed = False
         whole = sources(urgent_within)
         self._scripts = {name: redis.register_script(source) for name, source in whole.items()}
 
     async def run(self, name: str, *arguments: str | float | bytes) -> Any:
-        """The script's answer. Raises LedgerDown."""
+        """The script's answer. Raises LedgerDown, also for a ledger of a newer version."""
+        if not self._agreed and (why := await self.agree()):
+            raise LedgerDown(why)
+        return await self._run(name, *arguments)
+
+    async def agree(self) -> str | None:
+        """Bring the ledger's layout to ours, once; else why that cannot be. Raises LedgerDown."""
+        found = int(await self._run("schema", schema.VERSION, 0))
+        if why := schema.newer(found):
+            return why
+        if found < schema.VERSION:
+            await schema.forward(self.redis, found)
+            await self._run("schema", schema.VERSION, 1)
+        self._agreed = True
+        return None
+
+    async def _run(self, name: str, *arguments: str | float | bytes) -> Any:
         script: AsyncScript = self._scripts[name]
         virtual = f"{self._virtual_now():.3f}" if self._virtual_now else ""
         whole = [virtual, clock.rfc3339(clock.now()), *arguments]

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import failpoints, garbage, logs
 from service.errors import ConfigError
+from service.ledger import Ledger
 from service.web import headers
 from service.web.app import build
 from service.web.body import BODY_IS_HERE
@@ -189,11 +190,21 @@ def run(settings: Settings, redis_url: str, *, reuse_port: bool = False) -> int:
     logs.configure(settings.log_level, settings.log_format)
     failpoints.arm(settings.failpoints)
     app = build(settings, redis_url)
+    asyncio.run(_agreed(redis_url, settings.retention))
     _allow_open_files(CONNECTIONS_MOST + BACKLOG)
     garbage.settle()
     with bound(settings.host, settings.port, reuse_port=reuse_port) as listening:
         Server(configured(app, settings.grace)).run(sockets=[listening])
     return 0
+
+
+async def _agreed(redis_url: str, retention: float) -> None:
+    """By a client of this loop alone. Raises ConfigError for a ledger of a newer version."""
+    ledger = Ledger(redis_url, retention)
+    try:
+        await ledger.agree()
+    finally:
+        await ledger.aclose()
 
 
 def configured(
