@@ -27,6 +27,7 @@
 | deliveries:waiting       | zset   | for ever                | deliver              | sweeper           |
 | deliveries:active        | zset   | for ever                | commit, deliver      | sweeper, counts   |
 | deliveries:parked:<hook> | set    | for ever                | deliver (hook down)  | enable, sweeper   |
+| stream:<name>            | stream | for ever, bounded       | deliver, hooks test  | your consumers    |
 | hook:<name>              | hash   | for ever                | deliver, enable      | deliver, hooks    |
 | intent:<key>             | string | 7 d                     | submit               | submit, reconcile |
 | intents                  | zset   | for ever, trimmed       | submit               | backup            |
@@ -94,6 +95,8 @@ DELIVERIES = PREFIX + "deliveries"
 DELIVERIES_WAITING = PREFIX + "deliveries:waiting"
 DELIVERIES_ACTIVE = PREFIX + "deliveries:active"
 DELIVERIES_PARKED = PREFIX + "deliveries:parked:"
+STREAM = PREFIX + "stream:"
+"""Of hooks of that kind."""
 HOOK = PREFIX + "hook:"
 INTENT = PREFIX + "intent:"
 INTENTS = PREFIX + "intents"

@@ -84,7 +84,7 @@ def install(folder: Path) -> tuple[Path, str]:
     )
     found = re.search(r"^CATCHLIGHT_REDIS_URL=redis://catchlight:(\w+)@", done.stdout)
     assert found, done.stdout
-    for user in ("rq", "admin"):
+    for user in ("rq", "stream", "admin"):
         turn_on(users, user, ABOVE)
     return users, found[1]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import redis
 from standardwebhooks import Webhook
 from werkzeug import Request, Response
 
@@ -128,3 +130,14 @@ def test_a_ping_carries_the_headers_by_reference_and_nothing_shows_them(
     assert Webhook(SECRET).verify(request.get_data(), dict(request.headers))
     for shown in (ran, cli.run("config", "show", "--json"), cli.run("config", "show")):
         assert (shown.code, "hidden" in shown.out + shown.err) == (0, False)
+
+
+def test_a_ping_to_a_stream_stands_in_it(tmp_path: Path, redis_url: str) -> None:
+    (tmp_path / "catchlight.toml").write_text(
+        '[[hooks]]\nname = "lake"\nkind = "redis-stream"\nstream = "lake"\n'
+    )
+    ran = CommandLine(tmp_path, redis_url).run("hooks", "test", "lake", "--json")
+    assert (ran.code, ran.json["taken"], "stands in the stream" in ran.json["explained"]) == (0, True, True)
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        ((_, entry),) = cast("Any", client.xrange("catchlight:stream:lake"))
+    assert (entry["type"], json.loads(entry["body"])["data"]) == ("hook.ping", {"hook": "lake"})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Write = Callable[[str], Path]
 
 CRM = '[[hooks]]\nname = "crm"\nurl = "https://crm.example/hooks"\nsecret = "whsec_c2VjcmV0"\n'
+STREAM = "[[hooks]]\nname = 'lake'\nkind = 'redis-stream'\n"
 UNSIGNED = "[[hooks]]\nname = 'plain'\nurl = 'https://plain.example'"
 RULE = "[[moderation]]\n"
 ANYWHERE = "0.0.0.0"  # noqa: S104 - to be refused without a token
@@ -169,6 +170,36 @@ def test_an_unknown_variable_names_the_nearest_right_one(variable: str, nearest:
         (CRM.replace('"crm"', '"C R M"'), 'name of [[hooks]] "C R M"', "must be 1 to 64 of a-z"),
         (f"{CRM}{UNSIGNED}", 'secret of [[hooks]] "plain"', "is required"),
         ("[[hooks]]\nurl = 'https://b'\nsecret = 'whsec_YWJj'", "name of [[hooks]] 1", "is required"),
+        (
+            f"{CRM}kind = 'command'",
+            'kind of [[hooks]] "crm"',
+            "must be webhook or redis-stream: we run no commands",
+        ),
+        (
+            f"{STREAM}stream = 's'\nurl = 'https://a'",
+            'url of [[hooks]] "lake"',
+            "is for a hook of kind webhook",
+        ),
+        (f"{CRM}stream = 'lake'", 'stream of [[hooks]] "crm"', "is for a hook of kind redis-stream"),
+        (f"{CRM}maxlen = 5", 'maxlen of [[hooks]] "crm"', "is for a hook of kind redis-stream"),
+        (f"{STREAM}", 'stream of [[hooks]] "lake"', "is required"),
+        (f"{STREAM}stream = 'La ke'", 'stream of [[hooks]] "lake"', "must be 1 to 64 of a-z"),
+        (
+            f"{STREAM}stream = 's'\nmaxlen = 0",
+            'maxlen of [[hooks]] "lake"',
+            "must be greater than or equal to 1",
+        ),
+        (f"{STREAM}stream = 's'\nmax_age = 0", 'max_age of [[hooks]] "lake"', "must be at least 1 s"),
+        (
+            f"{STREAM}stream = 's'\nsecret = 'whsec_YWJj'",
+            'secret of [[hooks]] "lake"',
+            "is for a hook of kind webhook",
+        ),
+        (
+            f"{STREAM}stream = 's'\nheaders = {{ a = 'b' }}",
+            'headers of [[hooks]] "lake"',
+            "is for a hook of kind",
+        ),
         (f"{CRM}headers = 5", 'headers of [[hooks]] "crm"', "must be a table"),
         (f"{CRM}nsfw = ['dirty']", 'nsfw of [[hooks]] "crm"', "must be 'clean', 'unknown' or 'flagged'"),
         *(

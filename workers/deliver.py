@@ -14,6 +14,7 @@ from workers.outage import written
 from workers.send import Answer, send
 
 if TYPE_CHECKING:
+    from service.hooks import Hook
     from service.ledger import DeliveryRecord
     from workers.workshop import Workshop
 
@@ -44,7 +45,10 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
     began, failed, asked, probe = shop.monotonic(), True, 0.0, gate.open
     try:
         await failpoints.reach("deliver.before_send")
-        answer = await send(shop.hook_client, hook, delivery.event_id, delivery.body.encode())
+        if hook.is_stream:
+            answer = await _written(shop, hook, delivery)
+        else:
+            answer = await send(shop.hook_client, hook, delivery.event_id, delivery.body.encode())
         failed = not answer.taken
         asked = asked_wait(answer.status, answer.retry_after, clock.now())
     except asyncio.CancelledError:
@@ -63,7 +67,8 @@ async def _settle(
     shop: Workshop, delivery: DeliveryRecord, answer: Answer, took: float, *, probe: bool
 ) -> None:
     decision = _decided(shop, delivery, answer, probe=probe)
-    await _write(shop, delivery, decision, answer, took)
+    if not answer.settled:
+        await _write(shop, delivery, decision, answer, took)
     if isinstance(decision, Dead) and decision.disable:
         fix = f"mend it, then `catchlight hooks enable {delivery.hook}`: until then its deliveries wait"
         log.warning("hook.disabled", hook=delivery.hook, why=decision.reason, fix=fix)
@@ -86,6 +91,8 @@ def _decided(
     shop: Workshop, delivery: DeliveryRecord, answer: Answer, *, probe: bool
 ) -> Delivered | Retry | Parked | Dead:
     schedule = shop.settings.hook_schedule
+    if answer.settled:
+        return Delivered()
     if answer.refused:
         return Dead(answer.error, disable=False)
     if probe:
@@ -115,6 +122,16 @@ async def _write(
         ),
         delivery.id,
     )
+
+
+async def _written(shop: Workshop, hook: Hook, delivery: DeliveryRecord) -> Answer:
+    """To a stream, and settled with it: a worker that dies here has written both or none."""
+    began = shop.monotonic()
+    error = await written(
+        lambda: shop.ledger.streams.deliver(delivery, hook, round((shop.monotonic() - began) * 1000)),
+        delivery.id,
+    )
+    return Answer(None, f"the stream does not take it ({error})") if error else Answer(None, settled=True)
 
 
 async def _park(shop: Workshop, delivery: DeliveryRecord) -> None:

@@ -1,4 +1,4 @@
-"""What the sweeper does for hooks: for one that is down, it sends somebody every now and then to see."""
+"""What the sweeper does for hooks: it looks whether one that is down is back, and keeps streams short."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Downstream:
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
         self._names = [hook.name for hook in settings.hooks]
+        self._streams = [hook for hook in settings.hooks if hook.is_stream]
+        self._behind: set[str] = set()
         self.probe_every = settings.breaker_probe / 2
         """Seconds. Twice as often as workers let a probe pass, which is when they choose: so none waits for
         a delivery much longer than for its time.
@@ -26,3 +28,12 @@ class Downstream:
         """Deliveries are parked while their hook's breaker is open, and a hook is known by its deliveries."""
         if rung := await self._ledger.deliveries.ring_probes(self._names):
             log.debug("hooks.probed", deliveries=rung)
+
+    async def trim(self) -> None:
+        """Streams, by their age. That one is too short for its readers is said once, while it is."""
+        for hook in self._streams:
+            _, behind = await self._ledger.streams.trim(hook)
+            if behind and hook.name not in self._behind:
+                fix = "start more readers, raise maxlen, or XGROUP DESTROY a group that nobody reads for"
+                log.warning("stream.behind", hook=hook.name, stream=hook.stream, maxlen=hook.maxlen, fix=fix)
+            (self._behind.add if behind else self._behind.discard)(hook.name)

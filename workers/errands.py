@@ -50,13 +50,30 @@ def ping(settings: Settings, arguments: list[str]) -> int:
 async def _ping(settings: Settings, hook: Hook) -> dict[str, object]:
     body = events.ping(hook.name, clock.now())
     began = time.monotonic()
+    if hook.is_stream:
+        await _ping_stream(settings, hook, body)
+        return _answered(None, began, taken=True)
     async with guarded_client(Guard(None, settings.fetch_private), connections=1) as client:
         answer = await send(client, hook, f"evt_{uuid.uuid4().hex}", body.encode())
+    return _answered(answer.status, began, taken=answer.taken, error=answer.error, refused=answer.refused)
+
+
+async def _ping_stream(settings: Settings, hook: Hook, body: str) -> None:
+    ledger = Ledger(settings.require_redis_url(), settings.retention)
+    try:
+        await ledger.streams.ping(hook, f"evt_{uuid.uuid4().hex}", events.Kind.PING, body)
+    finally:
+        await ledger.aclose()
+
+
+def _answered(
+    status: int | None, began: float, *, taken: bool, error: str = "", refused: bool = False
+) -> dict[str, object]:
     return {
-        "status": answer.status,
-        "taken": answer.taken,
-        "error": answer.error or None,
-        "refused": answer.refused,
+        "status": status,
+        "taken": taken,
+        "error": error or None,
+        "refused": refused,
         "ms": round((time.monotonic() - began) * 1000),
     }
 

@@ -35,9 +35,12 @@ class Answer(NamedTuple):
     body: str = ""
     """How it begins, on one line, and without any secret of the hook's that it repeats."""
 
+    settled: bool = False
+    """Taken by a stream, and written down together with that."""
+
     @property
     def taken(self) -> bool:
-        return self.status is not None and httpx.codes.is_success(self.status)
+        return self.settled or (self.status is not None and httpx.codes.is_success(self.status))
 
 
 async def send(client: httpx.AsyncClient, hook: Hook, event_id: str, body: bytes) -> Answer:

@@ -36,6 +36,7 @@ EVERY = 0.5
 LEAD_FOR = 10.0
 SWEEP_MOST = 500
 TRIM_EVERY = 30.0
+HOOKS_EVERY = 30.0
 COMPACT_MOST = 25
 """One batch takes Redis a millisecond, in which nobody else is served."""
 
@@ -80,6 +81,7 @@ class Sweeper:
             asyncio.create_task(self._rhythm(EVERY, self._compact)),
             asyncio.create_task(self._rhythm(self._downstream.probe_every, self._probe_hooks)),
             asyncio.create_task(self._rhythm(EVERY, self._carry_out)),
+            asyncio.create_task(self._rhythm(HOOKS_EVERY, self._look_after_hooks)),
         ]
         if self._settings.reconcile_every:
             every = self._settings.reconcile_every
@@ -170,6 +172,10 @@ class Sweeper:
     async def _carry_out(self) -> None:
         if self.leading:
             await self._carrier.look()
+
+    async def _look_after_hooks(self) -> None:
+        if self.leading:
+            await self._downstream.trim()
 
     async def _reconcile(self, reconciler: Reconciler) -> None:
         if self.leading:

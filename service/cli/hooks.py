@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service import clock
+from service import clock, keys
 from service.cli import screen
 from service.cli.context import opened
 from service.errors import NotFound
@@ -45,13 +45,19 @@ async def _public(ledger: Ledger, hook: Hook) -> dict[str, Any]:
     since = state.get("disabled")
     return {
         "name": hook.name,
-        "url": mask_url(hook.url),
+        "kind": hook.kind,
+        "url": target(hook),
         "events": list(hook.events),
         "models": list(hook.models),
         "state": "disabled" if since else "enabled",
         "since": clock.rfc3339(float(since)) if since else None,
         "why": state.get("why") or None,
     }
+
+
+def target(hook: Hook) -> str:
+    """Where its events go, without the secrets in that: a URL, or the key of a stream."""
+    return keys.STREAM + hook.stream if hook.is_stream else mask_url(hook.url)
 
 
 def _text(value: object) -> object:

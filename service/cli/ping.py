@@ -7,9 +7,10 @@ import asyncio
 import typer
 
 from service.cli import errands, screen
-from service.cli.hooks import AsJson, Name, known
-from service.hooks import mask_url
+from service.cli.context import redis_address
+from service.cli.hooks import AsJson, Name, known, target
 from service.settings import load
+from service.settings.environment import child_environment
 
 START_MARGIN = 30.0
 """Seconds that a process of the workers may take beyond the hook's own time-out."""
@@ -52,6 +53,7 @@ _OF_CAUSE = {
 """What stands in our own word for an attempt without an answer → what it means."""
 _SETTLED = (410, 429, 503)
 """Their meaning says what becomes of an event."""
+_IN_STREAM = "It stands in the stream: whether anybody reads it, `XINFO GROUPS` of that key says."
 _AGAIN = "An event would be tried again by CATCHLIGHT_HOOK_SCHEDULE, and then be dead."
 _REFUSED = "No connection was made: events for this hook are dead at once until that is changed."
 
@@ -61,14 +63,22 @@ def command(name: Name, as_json: AsJson = False) -> None:
 
     It is no delivery: nothing is retried, and it goes out to a disabled hook too.
     """
-    hook = known(load(), name)
-    answer = asyncio.run(errands.run("ping", name, patience=hook.timeout + START_MARGIN))
-    explained = explain(answer["status"], answer["error"] or "", refused=answer["refused"])
+    settings = load()
+    hook = known(settings, name)
+    environment = child_environment({"redis_url": redis_address(settings)}) if hook.is_stream else None
+    answer = asyncio.run(
+        errands.run("ping", name, patience=hook.timeout + START_MARGIN, environment=environment)
+    )
+    explained = (
+        _IN_STREAM
+        if hook.is_stream
+        else explain(answer["status"], answer["error"] or "", refused=answer["refused"])
+    )
     if as_json:
         screen.data({"hook": name, **answer, "explained": explained})
     else:
-        said = f"answered {answer['status']}" if answer["status"] else answer["error"]
-        screen.line(f"{mask_url(hook.url)}: {said}, after {answer['ms']} ms")
+        said = f"answered {answer['status']}" if answer["status"] else answer["error"] or "written"
+        screen.line(f"{target(hook)}: {said}, after {answer['ms']} ms")
         screen.say(explained)
     if not answer["taken"]:
         raise typer.Exit(1)

@@ -3,16 +3,30 @@
 import base64
 import binascii
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from service.durations import parse_duration, parse_rate
 from service.hooks.headers import Headers
 from service.prediction import Nsfw
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
+_KINDS = ("webhook", "redis-stream")
+_REQUIRED: dict[str, str | tuple[str, ...]] = {"url": "", "secrets": (), "stream": ""}
+"""Of its kind of hook; and what stands there when it was not given."""
 
 
 def http_url(text: str) -> str:
@@ -80,20 +94,34 @@ def _timeout(value: Any) -> float:
     return seconds
 
 
+def _kind(value: Any) -> Any:
+    if value not in _KINDS:
+        raise ValueError(f"must be {' or '.join(_KINDS)}: we run no commands, read a stream instead")
+    return value
+
+
+def _age(value: Any) -> float:
+    seconds = parse_duration(value)
+    if seconds < 1:
+        raise ValueError("must be at least 1 s")
+    return seconds
+
+
 class Hook(BaseModel):
     """One `[[hooks]]` table; its secrets, those in its URL too, stay out of repr, JSON and error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
     name: Annotated[str, AfterValidator(_name)]
+    kind: Annotated[Literal["webhook", "redis-stream"], BeforeValidator(_kind)] = "webhook"
     url: Annotated[
         str, AfterValidator(http_url), PlainSerializer(mask_url, return_type=str, when_used="json")
-    ] = Field(repr=False)
+    ] = Field(default="", repr=False, validate_default=True)
     secrets: Annotated[
         tuple[str, ...],
         BeforeValidator(_secrets),
         PlainSerializer(lambda secrets: ["whsec_…"] * len(secrets), return_type=list[str], when_used="json"),
-    ] = Field(validation_alias="secret", repr=False)
+    ] = Field(default=(), validation_alias="secret", repr=False, validate_default=True)
     events: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("*",)
     models: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("*",)
     sources: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("*",)
@@ -107,3 +135,26 @@ class Hook(BaseModel):
     """Attempts at once, None for a share of the worker; like the rate, in each worker process."""
     headers: Headers = Field(default={}, repr=False)
     """Sent with each attempt. The values of those that were references stand here already."""
+    stream: Annotated[str, AfterValidator(_name)] = Field(default="", validate_default=True)
+    """Its name; `keys.STREAM` stands in front."""
+    maxlen: Annotated[int, BeforeValidator(_whole), Field(ge=1)] = 100_000
+    """Entries that a stream has at most, read or not."""
+    max_age: Annotated[float, BeforeValidator(_age)] = 7 * 86_400.0
+    """Seconds after which an entry goes that every group has read."""
+
+    @property
+    def is_stream(self) -> bool:
+        return self.kind == "redis-stream"
+
+    @field_validator("url", "secrets", "timeout", "headers", "stream", "maxlen", "max_age", mode="wrap")
+    @classmethod
+    def _of_its_kind(cls, value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """What only one kind of hook has, that has to have it, and no other may."""
+        kind = info.data.get("kind", "webhook")
+        of = "redis-stream" if info.field_name in ("stream", "maxlen", "max_age") else "webhook"
+        not_given = value == _REQUIRED.get(info.field_name or "", ...)
+        if of == kind and not_given:
+            raise PydanticCustomError("missing", "is required")
+        if of != kind and not not_given:
+            raise ValueError(f"is for a hook of kind {of}, and this one is of kind {kind}")
+        return value if of != kind else check(value)

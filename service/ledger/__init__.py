@@ -24,6 +24,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | commit, with d deliveries; redeliver, anew, enable, of d   | O((1 + d) log n)                           |
 | deliver, delivered                                         | O(log n)                                   |
 | probe, of h hooks                                          | O(h log n)                                 |
+| stream, of g groups and t entries that go                  | O(g + t)                                   |
 | sweep, poll, trim, settled, compact, of at most m          | O((1 + m) log n), m being only what is due |
 | sweep, once after the server's clock was set               | O(w log n), w being all that waits         |
 | record, prediction, delivery, deliveries_of, find          | O(1)                                       |
@@ -62,6 +63,7 @@ from service.ledger.reviews import Reviews
 from service.ledger.roles import Roles
 from service.ledger.runs import Runs
 from service.ledger.scripts import URGENT_WITHIN, Scripts
+from service.ledger.streams import Streams
 from service.ledger.sweeping import DuePoll, Sweeping, Swept
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class Ledger:
         )
         self.predictions = Predictions(scripts, retention)
         self.deliveries = Deliveries(scripts, retention)
+        self.streams = Streams(scripts, retention)
         self.sweeping = Sweeping(scripts)
         self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)

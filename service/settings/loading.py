@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from service.errors import ConfigError
 from service.settings.references import resolved
-from service.settings.sources import Found, entry_label, read_environment, read_file
+from service.settings.sources import Found, as_written, entry_label, read_environment, read_file
 from service.settings.whole import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _explained(detail: ErrorDetails, found: Mapping[str, Found]) -> str:
     setting = found[str(name)]
     where = setting.spelled
     if inside and isinstance(inside[0], int):
-        key = f"{inside[1]} of " if len(inside) > 1 else ""
+        key = f"{as_written(str(name), str(inside[1]))} of " if len(inside) > 1 else ""
         where = f"{key}{entry_label(str(name), setting.value, inside[0])} in {setting.origin}"
     return f"{where}: {_sentence(detail)}"
 

@@ -110,6 +110,12 @@ def entry_label(table: str, entries: list[dict[str, Any]], number: int) -> str:
     return f'[[{table}]] "{name}"' if isinstance(name, str) else f"[[{table}]] {number + 1}"
 
 
+def as_written(table: str, attribute: str) -> str:
+    """The key of an attribute. pydantic names one by its key only where something stood there."""
+    field = Hook.model_fields.get(attribute) if table == "hooks" else None
+    return str(field.validation_alias or attribute) if field else attribute
+
+
 def _nearest(word: str, known: Iterable[str]) -> str:
     """However far off the word is, some name is nearest to it."""
     candidates = {_bare(name): name for name in known}

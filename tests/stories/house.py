@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from service.simulator.simulator import Simulator
 
 HOOK_SECRET = "whsec_c3RvcmllcyBrZWVwIG5vIHNlY3JldHM="
+STREAMED_MODEL = "stories/written-to-a-stream"
+STREAM = f"""
+[[hooks]]
+name = "lake"
+kind = "redis-stream"
+stream = "lake"
+models = ["{STREAMED_MODEL}"]
+"""
 FLAKY_MODEL = "stories/told-to-a-hook-that-is-down"
 TERMINAL = {"done", "failed", "expired", "dead"}
 
@@ -156,7 +164,7 @@ class House:
         hook = 'name = "{name}"\nurl = "{url}/hook"\nsecret = "{secret}"\n'
         sample = hook.format(name="sample", url=self.world.hook, secret=HOOK_SECRET)
         flaky = hook.format(name="flaky", url=self.world.flaky_hook, secret=HOOK_SECRET)
-        return f'[[hooks]]\n{sample}\n[[hooks]]\n{flaky}models = ["{FLAKY_MODEL}"]\n'
+        return f'[[hooks]]\n{sample}\n[[hooks]]\n{flaky}models = ["{FLAKY_MODEL}"]\n{STREAM}'
 
     def start(self, role: str, *, wait: bool = True) -> None:
         with self._log(role).open("ab") as log:

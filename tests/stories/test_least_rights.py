@@ -8,17 +8,19 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from redis import exceptions as redis_errors
 
 from service import keys, queues
+from service.hooks import Hook
 from service.ledger import Ledger
 from service.ledger.intents import Intent
 from tests import shipped
 from tests.builders import RETENTION
 from tests.house import ROOT
-from tests.stories.house import House
+from tests.stories.house import STREAMED_MODEL, House
 from tests.waiting import wait_until
 from workers.worker import ConcurrentWorker, connect
 
@@ -60,15 +62,46 @@ def test_all_that_catchlight_does_is_allowed_and_no_right_is_left_over(
     locked: House, server: Shipped
 ) -> None:
     ids = [locked.submit(scenario) for scenario in SCENARIOS]
+    streamed = locked.submit("clean", model=STREAMED_MODEL)
     ended = [locked.ended(id_) for id_ in ids]
     assert [one["stage"] for one in ended] == ["done", "done", "done", "done", "failed", "done"]
     assert ended[3]["received_via"] == "poll"
     assert all(locked.heard(id_) for id_ in ids)
 
+    assert {one["state"] for one in locked.ended(streamed)["deliveries"]} == {"delivered"}
+    a_consumer_reads(server)
+
     people_ask(locked, ended[0]["id"], ended[0]["deliveries"][0]["id"])
     something_goes_wrong(locked, server)
     assert server.refused() == []
     assert shipped.granted("catchlight") - used(server) == set()
+
+
+def a_consumer_reads(server: Shipped) -> None:
+    """As a user of its own, who may read streams and nothing else; and so a sweep finds a group."""
+    key = f"{keys.STREAM}lake"
+    with server.client("stream") as reader:
+        reader.xgroup_create(key, "readers", id="0")
+        read = cast("Any", reader.xreadgroup("readers", "me", {key: ">"}))
+        assert read[0][1]
+        assert reader.xack(key, "readers", "0-1") == 0
+        with pytest.raises(redis_errors.NoPermissionError):
+            reader.xadd(key, {"id": "forged"})
+        with pytest.raises(redis_errors.NoPermissionError):
+            reader.hgetall(keys.TALLY)
+    with server.client("admin") as admin:
+        admin.acl_log_reset()
+
+    async def trim() -> None:
+        """With a bound so short that all is looked at."""
+        short = {"name": "lake", "kind": "redis-stream", "stream": "lake", "maxlen": 1}
+        ledger = Ledger(server.url(), RETENTION)
+        try:
+            await ledger.streams.trim(Hook.model_validate(short))
+        finally:
+            await ledger.aclose()
+
+    asyncio.run(trim())
 
 
 def people_ask(house: House, id_: str, delivery: str) -> None:

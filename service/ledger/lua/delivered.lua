@@ -3,12 +3,25 @@
 -- [7] error or '', [8] seconds until the next attempt (pending only), [9] 1 when it counts as an attempt, 2 when it was
 -- one that uses up nothing of the schedule (a probe), 0 when none was made, [10] 1 when the hook is to be disabled,
 -- [11] retention, [12] milliseconds that the attempt took, [13] the beginning of the answer.
--- Returns 1, or 0 when another holds it.
+-- For a hook that is a stream, state is delivered, and the event is written to it here, so that it is written once for
+-- each time that it is delivered: [14] the stream's key, [15] the most entries of that.
+-- Returns 1, or 0 when another holds it, or as a text why the stream does not take it: then nothing is done.
 local id, token, state, status, failure = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local key = K.DELIVERY .. id
 local held = redis.call('HMGET', key, 'state', 'token', 'hook', 'ref', 'event')
 if held[1] ~= 'pending' or held[2] ~= token then return 0 end
 local hook, ref = K.HOOK .. held[3], held[4]
+
+if ARGV[14] then
+  local event_id = redis.call('HGET', key, 'event_id')
+  local body = redis.call('HGET', K.EVENTS .. ref, event_id)
+  local added = redis.pcall('XADD', ARGV[14], 'MAXLEN', ARGV[15], '*', 'id', event_id, 'type', held[5], 'body', body)
+  if type(added) == 'table' then
+    if cannot_write(added) then error(added) end
+    return added.err
+  end
+  status = 'written to the stream'
+end
 
 -- Each attempt is a field of its own, a list of when it began, status, milliseconds, and for most failures also error,
 -- answer, and whether it was a probe. The oldest go.
@@ -19,7 +32,7 @@ local function put_on_record()
   if failure ~= '' or answer ~= '' then try[4], try[5] = failure, answer end
   if ARGV[9] == '2' then try[4], try[5], try[6] = failure, answer, 1 end
   local n = redis.call('HINCRBY', key, 'tries', 1)
-  redis.call('HSET', key, 'last_status', status, 'error', failure, 'try:' .. n, cjson.encode(try))
+  redis.call('HSET', key, 'last_status', ARGV[6], 'error', failure, 'try:' .. n, cjson.encode(try))
   if n > TRIES_MOST then redis.call('HDEL', key, 'try:' .. n - TRIES_MOST) end
 end
 
