@@ -4,6 +4,7 @@ CatchlightError
 ├── Refused          the caller is wrong and must change something; nothing was done
 │   ├── ConfigError      a setting (exit code 2)
 │   ├── Unverified       a callback whose signature does not hold (401)
+│   │   └── Mismatched   one that is well-formed, and that none of our secrets has signed
 │   ├── Unparseable      a callback or an answer that is not a prediction (400)
 │   ├── InvalidInput     a field of a request (422 or exit code 2)
 │   ├── NotFound         an id we do not know (404 or exit code 3)
@@ -44,6 +45,10 @@ class ConfigError(Refused):
 
 
 class Unverified(Refused):
+    pass
+
+
+class Mismatched(Unverified):
     pass
 
 

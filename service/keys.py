@@ -11,7 +11,7 @@
 | expiry                   | zset   | for ever, trimmed       | commit               | trim              |
 | settled                  | zset   | for ever, till compact  | commit, restore      | sweeper           |
 | review                   | zset   | for ever, trimmed       | commit               | review            |
-| loss                     | zset   | until it has ended      | sweeper              | scaling           |
+| loss                     | zset   | for ever, trimmed       | sweeper              | scaling           |
 | word:<name>:<value>      | zset   | for ever, trimmed       | accept, commit, …    | lists             |
 | words                    | zset   | for ever, trimmed       | accept, commit, …    | lists, trim       |
 | marked                   | hash   | for ever                | trim                 | lists, trim       |
@@ -37,7 +37,8 @@
 | sweeper                  | string | 10 s, renewed           | sweeper              | sweeper           |
 | clock                    | string | for ever                | sweeper              | sweeper           |
 | reconciled:<source>      | string | 14 d, renewed           | sweeper              | sweeper           |
-| drift                    | hash   | for ever, one per source | sweeper, reconcile  | status, reconcile |
+| drift                    | hash   | for ever, one a source  | sweeper, reconcile   | status, reconcile |
+| secrets                  | hash   | for ever, one a source  | receiver             | status, receiver  |
 | aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
 | refused                  | zset   | 30 d after the last     | receiver             | refused, API      |
 | refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
@@ -112,6 +113,8 @@ RECONCILED = PREFIX + "reconciled:"
 """A mark of the last reconciliation: gone or older when Redis has lost what it had."""
 DRIFT = PREFIX + "drift"
 """What the last reconciliation of each source found, as JSON."""
+SECRETS = PREFIX + "secrets"
+"""Whether each source's secret was the provider's when somebody compared them, as JSON; no secret."""
 ASIDE = PREFIX + "aside"
 REFUSED = PREFIX + "refused"
 REFUSED_BY = PREFIX + "refused:by:"

@@ -29,7 +29,7 @@ _REMEDIES: Mapping[str, str] = {
     RefusedFor.TOO_LARGE: "raise CATCHLIGHT_MAX_BODY, if the provider's callbacks really are that large",
     RefusedFor.TOO_SLOW: "the body dripped in: let the proxy in front read all of it before it asks us",
     RefusedFor.GONE: "the sender hung up in the middle of the body: compare its time-outs with the proxy's",
-    RefusedFor.SIGNATURE: "the secret differs: compare CATCHLIGHT_WEBHOOK_SECRETS with the provider's; "
+    RefusedFor.SIGNATURE: "`catchlight connect` compares CATCHLIGHT_WEBHOOK_SECRETS with the provider's; "
     "if others come through, these are forged or were changed on their way",
     RefusedFor.UNPARSEABLE: "it is signed and yet no prediction: see what changed at the provider; "
     "polling finds the result all the same",

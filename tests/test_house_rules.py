@@ -22,7 +22,7 @@ LAYERS = (
         "drift sources settings"
     ),
     "wavespeed ledger queues logs metrics embedded failpoints ending login garbage",
-    "intake operator reviewing runs",
+    "intake operator reviewing comparing runs",
     "web cli simulator",
 )
 """The rooms of `service`, ground first: each imports its own layer and those before it."""

@@ -80,6 +80,7 @@ CONTRACT = {
     "deadline": 6 * 86400,
     "reconcile_every": 300,
     "urgent_within": 86_400.0,
+    "drift_after": 10,
     "breaker_probe": 30,
     "hook_schedule": (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
     "log_level": "info",

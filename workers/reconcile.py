@@ -97,7 +97,7 @@ class Reconciler:
             await self._look(drift, since, edge)
         await self._look(drift, max(since, edge), None)
         self._looked_at = set()
-        await self._ledger.drifts.keep(drift)
+        await self._ledger.drifts.keep(drift.public())
         return drift
 
     async def _look(self, drift: Drift, since: float, until: float | None) -> None:

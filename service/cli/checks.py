@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service import wavespeed
+from service import comparing, wavespeed
 from service.cli import errands
 from service.errors import ProviderDown, ProviderRefused
 from service.ledger.durability import Finding, State
@@ -63,7 +63,27 @@ async def providers(settings: Settings) -> list[Finding]:
         return [Finding("provider", State.WARN, detail, "set WAVESPEED_API_KEY")]
     async with wavespeed.open_http() as http:
         clients = wavespeed.clients(asked, http)
-        return [await _provider(source, clients[source.name]) for source in asked]
+        return [
+            finding
+            for source in asked
+            for finding in (
+                await _provider(source, clients[source.name]),
+                *await _compared(source, clients[source.name]),
+            )
+        ]
+
+
+async def _compared(source: Source, client: wavespeed.Client) -> list[Finding]:
+    """Is the secret still the provider's? Nothing when it does not tell, or is not there to tell."""
+    if not source.secrets:
+        return []
+    compared = await comparing.compare(source, client)
+    if compared.state is comparing.State.UNKNOWN:
+        return []
+    drifted = compared.state is comparing.State.DRIFTED
+    name = "secret" if source.name == DEFAULT_SOURCE else f"secret.{source.name}"
+    fix = comparing.remedy(source.name) if drifted else ""
+    return [Finding(name, State.FAIL if drifted else State.OK, compared.detail, fix)]
 
 
 async def _provider(source: Source, client: wavespeed.Client) -> Finding:

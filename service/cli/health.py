@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from service import comparing
 from service.cli.spans import span
 from service.ledger.durability import Finding, State
 
@@ -32,6 +33,8 @@ class Facts:
     """Seconds to a deletion at the provider, below which it is worth a warning."""
     drifts: Sequence[Mapping[str, Any]] = ()
     """The last reconciliation of each source."""
+    secrets: Sequence[Mapping[str, Any]] = ()
+    """The last comparison of each source's secret with the provider's."""
     warnings: Sequence[str] = ()
     """Of the settings."""
 
@@ -52,6 +55,11 @@ def judge(facts: Facts) -> list[Finding]:
     if nearest is not None and nearest < facts.urgent_within:
         detail = f"the provider deletes outputs that still wait here in {span(nearest)}"
         problems.append(Finding("deletion", State.WARN, detail, "catchlight work --processes 2"))
+    problems += [
+        Finding("secret", State.WARN, one["detail"], comparing.remedy(one["source"]))
+        for one in facts.secrets
+        if one["state"] == comparing.State.DRIFTED
+    ]
     for hook, why in facts.disabled.items():
         detail = f"the hook {hook} is disabled ({why}); what is for it waits"
         problems.append(Finding("hooks", State.WARN, detail, f"catchlight hooks enable {hook}"))

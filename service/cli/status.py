@@ -69,6 +69,7 @@ async def _facts(settings: Settings) -> health.Facts:
             forged=await _forged(ledger),
             urgent_within=settings.urgent_within,
             drifts=await ledger.drifts.last(),
+            secrets=await ledger.secrets.last(),
             warnings=settings.warnings(),
         )
 
@@ -94,6 +95,7 @@ def _public(facts: health.Facts, problems: Sequence[Finding], *, healthy: bool) 
         "scaling": dict(facts.scaling),
         "tally": dict(facts.tally),
         "reconciled": list(facts.drifts),
+        "secrets": list(facts.secrets),
     }
 
 

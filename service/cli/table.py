@@ -28,6 +28,7 @@ ROWS = (
     Row("serve", "serve:command", "Receive callbacks and answer the API.", "serve --port 8080"),
     Row("work", "roles:work", "Fetch, check, store and notify.", "work --processes 2"),
     Row("sweep", "roles:sweep", "Poll, retry and reconcile what is due.", "sweep"),
+    Row("connect", "connect:command", "Check an account, from its key to a test callback.", "connect"),
     Row("submit", "submit:submit", "Start a prediction.", "submit vendor/model -i prompt='a fox' --watch"),
     Row("track", "submit:track", "Adopt predictions that others submitted.", "track pred_abc123"),
     Row("ls", "predictions:ls", "List predictions, newest first.", "ls stage:failed since:2h"),

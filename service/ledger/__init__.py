@@ -44,6 +44,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service import keys
 from service.errors import ConfigError, LedgerDown
 from service.ledger.arrival import Arrival
 from service.ledger.compacting import Compacting
@@ -51,7 +52,6 @@ from service.ledger.connection import connect, reaching
 from service.ledger.copying import Copying
 from service.ledger.deliveries import Deliveries
 from service.ledger.delivery import DeliveryRecord
-from service.ledger.drifts import Drifts
 from service.ledger.intents import Intents
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
@@ -65,6 +65,7 @@ from service.ledger.runs import Runs
 from service.ledger.scripts import URGENT_WITHIN, Scripts
 from service.ledger.streams import Streams
 from service.ledger.sweeping import DuePoll, Sweeping, Swept
+from service.ledger.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +117,8 @@ class Ledger:
         self.intents = Intents(scripts)
         self.refusals = Refusals(scripts)
         self.policies = Policies(scripts)
-        self.drifts = Drifts(self.redis)
+        self.drifts = Told(self.redis, keys.DRIFT)
+        self.secrets = Told(self.redis, keys.SECRETS)
         self.runs = Runs(scripts)
         self.roles = Roles(self.redis)
         self.copying = Copying(scripts, self.roles)

@@ -129,6 +129,11 @@ class Fields(BaseModel):
         "Predictions whose outputs the provider deletes within this, 7 days after it created them, go first; "
         "0 = none",
     )
+    drift_after: Annotated[Whole, Field(ge=0)] = setting(
+        10,
+        "So many signatures of a source that fail in a row, and its secret is compared with the provider's; "
+        "0 = never",
+    )
     breaker_probe: Annotated[Duration, longer_than("0s")] = setting(
         "30s", "How often a hook is tried while its breaker is open"
     )

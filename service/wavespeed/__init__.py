@@ -4,7 +4,7 @@ from service.wavespeed.answer import Refusal
 from service.wavespeed.client import Client, clients, open_http
 from service.wavespeed.inputs import validate
 from service.wavespeed.parse import parse, report
-from service.wavespeed.signature import Verified, claimed_id, verify
+from service.wavespeed.signature import Verified, claimed_id, is_among, verify
 
 SOURCE = "wavespeed"
 """The source of an account whose name nobody chose."""
@@ -16,6 +16,7 @@ __all__ = [
     "Verified",
     "claimed_id",
     "clients",
+    "is_among",
     "open_http",
     "parse",
     "report",

@@ -49,15 +49,21 @@ def verify(
 ) -> Verified:
     """Check raw headers and the raw body against every secret; `now` in seconds since the epoch.
 
-    Raises Unverified, with the class of the fault as its text. A wrong clock is no fault: it makes it stale.
+    Raises Unverified, with the class of the fault as its text; Mismatched when only the secret is wrong, or
+    forged. A wrong clock is no fault: it makes it stale.
     """
     webhook_id = _header(headers, b"webhook-id", _ID)
     timestamp = _header(headers, b"webhook-timestamp", _TIMESTAMP)
     signatures = _signatures(headers)
     if not _any_matches(signatures, b"%b.%b.%b" % (webhook_id, timestamp, body), secrets):
-        raise errors.Unverified("no signature matches")
+        raise errors.Mismatched("no signature matches")
     sent = int(timestamp)
     return Verified(webhook_id.decode("ascii"), sent, body, stale=abs(now - sent) > TOLERANCE, proof=_PROOF)
+
+
+def is_among(secret: str, secrets: Sequence[str]) -> bool:
+    """Is it one of these, be `whsec_` in front or not?"""
+    return any(hmac.compare_digest(_key(secret), _key(one)) for one in secrets)
 
 
 def claimed_id(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

@@ -28,13 +28,15 @@ from service.web.headers import Headed
 from service.web.health import Health
 from service.web.receiver import Receiver
 from service.web.runs import Runs
+from service.web.secret_watch import SecretWatch
 from service.web.sign_in import SignIn
 from service.web.turned_away import TurnedAway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from service.settings import Settings
+    from service.sources import Source
 
 log = structlog.get_logger("serve")
 
@@ -48,7 +50,8 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     http = wavespeed.open_http()
     clients = wavespeed.clients(sources, http)
     turned_away = TurnedAway(ledger.refusals)
-    receiver = Receiver(intake, sources, settings.max_body, turned_away, body_deadline=body_deadline)
+    watch = SecretWatch(ledger, sources, clients, settings.drift_after)
+    receiver = Receiver(intake, sources, settings.max_body, turned_away, watch, body_deadline=body_deadline)
     api = Api(ledger, Operator(settings, ledger, intake, clients), settings.max_body)
     access = Access(tokens.configured(settings))
 
@@ -58,6 +61,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
             asyncio.create_task(ledger.roles.keep_beating("serve", f"{socket.gethostname()}-{os.getpid()}")),
             asyncio.create_task(_warn_of_forgetting(ledger)),
             asyncio.create_task(turned_away.keep_writing()),
+            asyncio.create_task(watch.keep_comparing()),
         ]
         try:
             yield
@@ -71,9 +75,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
 
     # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
     inner = Router([*api.routes(), *Runs(ledger, settings.max_body).routes()], redirect_slashes=False)
-    own = [source.path for source in sources if not source.path.startswith("/webhooks/")]
-    paths = ["/webhooks/{source:path}", *own]
-    callbacks = [Route(path, receiver) for path in paths]
+    callbacks = _callbacks(receiver, sources)
     app = Starlette(
         routes=[
             *callbacks,
@@ -99,6 +101,12 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     https = (settings.public_url or "").startswith("https:")
     app.middleware_stack = Headed(door, https=https)
     return app
+
+
+def _callbacks(receiver: Receiver, sources: Sequence[Source]) -> list[Route]:
+    """All of one prefix, known or not: the receiver says what is wrong with them; and paths of their own."""
+    own = [source.path for source in sources if not source.path.startswith("/webhooks/")]
+    return [Route(path, receiver) for path in ("/webhooks/{source:path}", *own)]
 
 
 async def _warn_of_forgetting(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service import clock, failpoints, wavespeed
-from service.errors import LedgerDown, Unparseable, Unverified
+from service.errors import LedgerDown, Mismatched, Unparseable, Unverified
 from service.ledger import Arrival
 from service.ledger.refusals import SOURCE_MOST, RefusedCallback
 from service.prediction import Ref, Step, Via
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from service.intake import Intake
     from service.ledger import Outcome
     from service.sources import Source
+    from service.web.secret_watch import SecretWatch
     from service.web.turned_away import TurnedAway
 
 log = structlog.get_logger("receiver")
@@ -42,6 +43,7 @@ class Receiver:
         sources: Sequence[Source],
         max_body: int,
         turned_away: TurnedAway,
+        watch: SecretWatch,
         *,
         body_deadline: float = body.DEADLINE,
     ) -> None:
@@ -49,6 +51,7 @@ class Receiver:
         self._at = {source.path: source for source in sources}
         self._max_body = max_body
         self._turned_away = turned_away
+        self._watch = watch
         self._body_deadline = body_deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,8 +89,11 @@ class Receiver:
         try:
             verified = wavespeed.verify(headers, raw, source.secrets, clock.now())
         except Unverified as error:
+            if isinstance(error, Mismatched):
+                self._watch.mismatched(source.name)
             answer = Problem(401, RefusedFor.SIGNATURE, "the signature does not hold")
             raise Refusal(answer, str(error), len(raw)) from error
+        self._watch.verified(source.name)
         try:
             report = wavespeed.parse(verified)
         except Unparseable as error:
