@@ -77,8 +77,9 @@ def of_prediction(
     """Those of a terminal prediction (its public object): `prediction.*`, and `output.*` for what is held,
     and for what a person has released or rejected.
 
-    The occasion of an event is `generation`, which counts the completions that superseded one another, and
-    for an output the number of the decision that it follows (`decided`, by index; 0 is none).
+    The occasion of an event is `generation`, which counts the completions that superseded one another and the
+    replays that asked for new ids, and for an output the number of the decision that it follows (`decided`,
+    by index; 0 is none).
     """
     hooks = tuple(hooks)
 

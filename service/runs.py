@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 MEMBERS_MOST = 100_000
-RATE_MOST = 10_000.0
+RATE_LEAST, RATE_MOST = 0.001, 10_000.0
 _PAGE = 100
 _BEAT_EVERY = 5.0
 _BAD = frozenset({Stage.DEAD, Stage.EXPIRED})
@@ -34,8 +34,7 @@ async def plan(ledger: Ledger, order: Order) -> Run:
 
     Raises InvalidInput for a query, a rate or an amount that cannot be.
     """
-    if not 0 < order.rate <= RATE_MOST:
-        raise InvalidInput("rate", f"is a number per second, above 0 and at most {RATE_MOST:,.0f}")
+    _check_rate(order.rate)
     if not order.query.strip():
         raise InvalidInput("query", "is empty; name what it is to act on, as in stage:dead")
     now = clock.now()
@@ -46,10 +45,11 @@ async def plan(ledger: Ledger, order: Order) -> Run:
 
 
 async def again(ledger: Ledger, run_id: str, rate: float | None = None) -> Run:
-    """A run over what another one did not bring to a good end. Raises NotFound."""
+    """A run over what another one did not bring to a good end. Raises NotFound, InvalidInput for the rate."""
     run = await ledger.runs.get(run_id)
+    _check_rate(run.order.rate if rate is None else rate)
     members = await failures(ledger, run)
-    order = replace(run.order, query="", again_of=run.id, rate=rate or run.order.rate)
+    order = replace(run.order, query="", again_of=run.id, rate=run.order.rate if rate is None else rate)
     return await ledger.runs.plan(order, members, run.oldest, run.newest, clock.now())
 
 
@@ -210,6 +210,11 @@ async def _deliveries(ledger: Ledger, query: str, now: float) -> list[tuple[str,
         _check_amount(found)
         if cursor is None:
             return found
+
+
+def _check_rate(rate: float) -> None:
+    if not RATE_LEAST <= rate <= RATE_MOST:
+        raise InvalidInput("rate", f"is a number per second, from {RATE_LEAST:g} to {RATE_MOST:,.0f}")
 
 
 def _check_amount(found: Sequence[object]) -> None:

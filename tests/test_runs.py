@@ -283,6 +283,7 @@ async def test_what_is_empty_ends_at_once(ledger: Ledger) -> None:
         (Order(Kind.REPLAY, "stage:lost"), "query"),
         (Order(Kind.RETRY, "stage:dead"), "query"),
         (Order(Kind.REPLAY, "stage:dead", rate=0), "rate"),
+        (Order(Kind.REPLAY, "stage:dead", rate=1e-308), "rate"),
         (Order(Kind.REPLAY, "stage:dead", rate=float("nan")), "rate"),
         (Order(Kind.REPLAY, "stage:dead", rate=1e9), "rate"),
     ],

@@ -51,7 +51,7 @@ class Runs:
         if wanted.again:
             run = await runs.again(self._ledger, wanted.again, wanted.rate)
         else:
-            rate = wanted.rate or RATE
+            rate = RATE if wanted.rate is None else wanted.rate
             kind = Kind(wanted.kind)
             step = "deliver" if kind is Kind.RETRY else wanted.step
             order = Order(kind, wanted.query, step, rate, wanted.new_id)

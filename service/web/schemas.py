@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import InvalidInput, Unparseable
 from service.reviewing import BY_MOST, REASON_MOST
-from service.runs import RATE_MOST
+from service.runs import RATE_LEAST, RATE_MOST
 from service.wavespeed import strict_json
 from service.web.tokens import Role
 
@@ -40,7 +40,7 @@ class RunBody(_Strict):
     query: Annotated[str, Field(max_length=2_000, examples=["stage:dead since:1d"])] = ""
     again: Annotated[str, Field(max_length=64, description="A run whose failures to run again")] = ""
     step: Annotated[Literal["fetch", "deliver"], Field(alias="from")] = "fetch"
-    rate: Annotated[float | None, Field(gt=0, le=RATE_MOST, description="Per second")] = None
+    rate: Annotated[float | None, Field(ge=RATE_LEAST, le=RATE_MOST, description="Per second")] = None
     new_id: Annotated[bool, Field(description="Give the events new ids")] = False
     dry_run: Annotated[bool, Field(description="Plan it; `resume` acts on exactly that")] = False
 

@@ -13,8 +13,9 @@ import httpx
 import hypothesis
 import pytest
 
-from service import events, wavespeed
+from service import events, runs, wavespeed
 from service.ledger import Commit, Ledger
+from service.ledger.runs import Kind, Order
 from service.prediction import Disposition, Ref, Stage
 from service.simulator.run import running
 from service.web import attempts
@@ -94,8 +95,10 @@ async def _ended(redis_url: str, id_: str) -> dict[str, dict[str, Any]]:
     commit = Commit(Stage.DONE, outputs=outputs, events=told)
     assert await ledger.predictions.commit(ref, Stage.WORKING, record.token, commit)
     delivery, *_ = await ledger.reading.deliveries_of(ref)
+    run = await runs.plan(ledger, Order(Kind.REPLAY, f"id:{ref.id}"))
     await ledger.aclose()
     return {
+        "runs": {"id": run.id},
         "predictions": {"id": ref.id},
         "deliveries": {"id": delivery},
         "review": {"id": ref.id, "index": 1},
