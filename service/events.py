@@ -11,14 +11,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from service import clock, plain_json
-from service.hooks import matches
+from service.hooks import budget, hears_of_hooks, matches
 from service.prediction import Disposition, Stage
 from service.signing import event_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from service.hooks import Hook
+    from service.hooks import Hook, Outage
     from service.prediction import Ref
 
 
@@ -31,6 +31,7 @@ class Kind(StrEnum):
     RELEASED = "output.released"
     REJECTED = "output.rejected"
     PING = "hook.ping"
+    FAILING = "hook.failing"
 
 
 OF_STAGE = {
@@ -110,6 +111,22 @@ def _occasion(generation: int, index: int, decided: Mapping[int, int]) -> str:
 def ping(hook: str, at: float) -> str:
     """The body of what `hooks test` sends."""
     return _encoded(Kind.PING, {"hook": hook}, at)
+
+
+def failing(
+    hook: Hook, outage: Outage, percent: int, *, schedule: Sequence[float], hooks: Iterable[Hook], at: float
+) -> Event:
+    """That so much of a hook's failure budget is spent; for the others that want to hear of it."""
+    data = {
+        "hook": hook.name,
+        "percent": percent,
+        "failing_since": clock.rfc3339(float(outage.since)),
+        "budget_seconds": budget(schedule),
+    }
+    wanted = [one.name for one in hooks if one.name != hook.name and hears_of_hooks(one, Kind.FAILING)]
+    # No source has an empty name: it is nobody's prediction.
+    id_ = event_id("", hook.name, Kind.FAILING, f"{outage.since}/{percent}")
+    return Event(id_, Kind.FAILING, _encoded(Kind.FAILING, data, at), tuple(wanted))
 
 
 def _body(kind: Kind, prediction: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], at: float) -> str:

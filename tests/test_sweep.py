@@ -10,11 +10,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service import keys, settings, wavespeed
+from service.hooks import Parked
 from service.intake import Intake
 from service.ledger import Arrival, Ledger
 from service.ledger.compact import LIVES
 from service.prediction import Ref, Stage, Step, Via
-from tests.builders import RETENTION, accept_one, callback, completed, fields_of, finish, jobs, ref, stage_of
+from tests.builders import (
+    RETENTION,
+    accept_one,
+    callback,
+    completed,
+    deliveries,
+    fields_of,
+    finish,
+    hook,
+    jobs,
+    ref,
+    stage_of,
+)
 from tests.provider import Provider, providing
 from tests.serving import own_redis
 from tests.workplace import until
@@ -96,6 +109,31 @@ async def test_who_slept_through_his_lead_knows_that_he_no_longer_leads(redis_ur
         await until(lambda: first.sweeper.leading)
         time.sleep(1.1)  # noqa: ASYNC251  # stopped is stopped: the loop too
         assert not first.sweeper.leading
+
+
+async def test_a_hook_that_is_down_gets_its_probes_and_is_told_of(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "HOOKS_EVERY", 0.05)
+    config = tmp_path / "catchlight.toml"
+    config.write_text('[[hooks]]\nname = "crm"\nurl = "https://crm.example/"\nsecret = "whsec_c2VjcmV0"\n')
+    real = Ledger(redis_url, RETENTION)
+    await accept_one(real, callback(completed()))
+    await finish(real, hooks=[hook("crm")])
+    (delivery,) = await deliveries(real)
+    taken = await real.deliveries.take(delivery["id"], 60)
+    assert taken is not None
+    await real.deliveries.attempted(taken, Parked(), status=500, error="answered 500", now=0)
+    await real.redis.delete("rq:queue:catchlight")
+    changes = {"config": str(config), "breaker_probe": "100ms", "hook_schedule": "10ms"}
+    async with sweeping(redis_url, **changes):
+
+        async def probed_and_told() -> bool:
+            state = await real.deliveries.hook_state("crm")
+            return bool(await jobs(real)) and state.get("noticed") == "100"
+
+        await until(probed_and_told)
+    await real.aclose()
 
 
 async def test_a_lost_job_is_rung_again(redis_url: str, ledger: Ledger) -> None:

@@ -1,4 +1,6 @@
-"""What the sweeper does for hooks: it looks whether one that is down is back, and keeps streams short."""
+"""What the sweeper does for hooks: it looks whether one that is down is back, says how long that has been,
+and keeps streams short.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from service import clock, events
+from service.hooks import due
+
 if TYPE_CHECKING:
+    from service.hooks import Hook, Outage
     from service.ledger import Ledger
     from service.settings import Settings
 
@@ -16,6 +22,8 @@ log = structlog.get_logger("hooks")
 class Downstream:
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._hooks = settings.hooks
+        self._schedule = settings.hook_schedule
         self._names = [hook.name for hook in settings.hooks]
         self._streams = [hook for hook in settings.hooks if hook.is_stream]
         self._behind: set[str] = set()
@@ -37,3 +45,22 @@ class Downstream:
                 fix = "start more readers, raise maxlen, or XGROUP DESTROY a group that nobody reads for"
                 log.warning("stream.behind", hook=hook.name, stream=hook.stream, maxlen=hook.maxlen, fix=fix)
             (self._behind.add if behind else self._behind.discard)(hook.name)
+
+    async def notice(self) -> None:
+        """That a hook has spent half of its failure budget, nine tenths, all: once each in an outage."""
+        for hook in self._hooks:
+            if outage := await self._ledger.deliveries.outage(hook.name):
+                for percent in due(outage, self._schedule):
+                    await self._tell(hook, outage, percent)
+
+    async def _tell(self, hook: Hook, outage: Outage, percent: int) -> None:
+        now = clock.now()
+        event = events.failing(hook, outage, percent, schedule=self._schedule, hooks=self._hooks, at=now)
+        if await self._ledger.deliveries.notice(hook.name, outage, percent, event):
+            log.warning(
+                "hook.failing",
+                hook=hook.name,
+                percent=percent,
+                failing_since=clock.rfc3339(float(outage.since)),
+                fix=f"see `catchlight deliveries ls hook:{hook.name}`; at 100 % deliveries begin to be dead",
+            )

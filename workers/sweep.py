@@ -175,6 +175,7 @@ class Sweeper:
 
     async def _look_after_hooks(self) -> None:
         if self.leading:
+            await self._downstream.notice()
             await self._downstream.trim()
 
     async def _reconcile(self, reconciler: Reconciler) -> None:

@@ -26,5 +26,13 @@ def matches(hook: Hook, event: str, model: str, source: str, nsfw: Collection[Ns
     )
 
 
+def hears_of_hooks(hook: Hook, event: str) -> bool:
+    """Whether it wants an event about another hook: said by a glob that begins with `hook.`.
+
+    `*` does not mean them: who wants all of the predictions expects one in every event.
+    """
+    return _any((glob for glob in hook.events if glob.startswith("hook.")), event)
+
+
 def _any(globs: Iterable[str], text: str) -> bool:
     return any(fnmatchcase(text, glob) for glob in globs)

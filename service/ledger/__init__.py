@@ -24,6 +24,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | commit, with d deliveries; redeliver, anew, enable, of d   | O((1 + d) log n)                           |
 | deliver, delivered                                         | O(log n)                                   |
 | probe, of h hooks                                          | O(h log n)                                 |
+| outage; notice, for d hooks                                | O(1); O(d log n)                           |
 | stream, of g groups and t entries that go                  | O(g + t)                                   |
 | sweep, poll, trim, settled, compact, of at most m          | O((1 + m) log n), m being only what is due |
 | sweep, once after the server's clock was set               | O(w log n), w being all that waits         |

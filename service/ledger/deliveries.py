@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from service import keys
 from service.events import delivery_id
-from service.hooks import Dead, Delivered, Parked, Retry
+from service.hooks import Dead, Delivered, Outage, Parked, Retry
 from service.ledger.compacting import restore
 from service.ledger.connection import reaching
 from service.ledger.delivery import DeliveryRecord
@@ -18,6 +18,7 @@ from service.signing import event_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from service.events import Event
     from service.ledger.runs import Turn
     from service.ledger.scripts import Scripts
     from service.prediction import Ref
@@ -82,6 +83,22 @@ class Deliveries:
     async def ring_probes(self, hooks: Sequence[str]) -> int:
         """One delivery for each hook for which some are parked and which is not disabled; how many ring."""
         return int(await self._scripts.run("probe", *hooks)) if hooks else 0
+
+    async def outage(self, hook: str) -> Outage | None:
+        """Of an enabled hook that fails."""
+        reply = await self._scripts.run("outage", hook)
+        return Outage(reply[0], float(reply[1]), reply[2]) if reply else None
+
+    async def notice(self, hook: str, outage: Outage, percent: int, event: Event) -> bool:
+        """Send an event about a hook; False when that was done before, or the outage is over."""
+        told = {
+            "id": event.id,
+            "kind": event.kind,
+            "body": event.body,
+            "deliveries": event.deliveries(),
+        }
+        arguments = (hook, outage.since, percent, self._retention, json.dumps(told, ensure_ascii=False))
+        return bool(await self._scripts.run("notice", *arguments))
 
     async def send_again(self, delivery_ids: Sequence[str], turn: Turn = NO_TURN, member: str = "") -> int:
         """Ring deliveries anew, whatever became of them; same event, same bytes. Returns how many exist.

@@ -96,13 +96,13 @@ class DeliveryRecord:
         )
 
     def public(self) -> dict[str, Any]:
-        """The contract's delivery object."""
+        """The contract's delivery object; what tells of a hook is of no prediction."""
         return {
             "id": self.id,
             "event_id": self.event_id,
             "event": self.event,
-            "prediction": self.ref.id,
-            "source": self.ref.source,
+            "prediction": self.ref.id if self.ref.source else None,
+            "source": self.ref.source or None,
             "hook": self.hook,
             "state": self.state,
             "attempts": self.attempts,
