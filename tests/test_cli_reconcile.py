@@ -78,3 +78,11 @@ def test_a_provider_that_does_not_answer_is_told(cli: CommandLine) -> None:
 def test_without_a_key_the_setting_is_named(tmp_path: Path, redis_url: str) -> None:
     ran = CommandLine(tmp_path, redis_url).run("reconcile")
     assert (ran.code, "WAVESPEED_API_KEY" in ran.err) == (2, True)
+
+
+def test_a_source_without_a_key_is_named(cli: CommandLine) -> None:
+    (cli.folder / "catchlight.toml").write_text('[[sources]]\nname = "studio"\n')
+    ran = cli.run("reconcile", "--source", "studio")
+    assert (ran.code, "studio" in ran.err) == (2, True)
+    nobody = cli.run("reconcile", "--source", "nobody")
+    assert (nobody.code, "declared are wavespeed, studio" in nobody.err) == (2, True)

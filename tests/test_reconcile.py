@@ -198,3 +198,27 @@ async def test_of_two_that_fit_neither_is_tied(redis_url: str) -> None:
         both.provider.add("found", "processing")
         await both.reconciler.reconcile()
         assert (await both.prediction("found"))["metadata"] == {}
+
+
+async def test_what_is_deleted_soonest_is_asked_for_first_and_counted_once(redis_url: str) -> None:
+    async with books(redis_url) as both:
+        both.provider.add("fresh")
+        both.provider.add("endangered", created=now() - 6.5 * 86_400)
+        drift = await both.reconciler.look(now() - 7 * 86_400)
+        assert [path for path in both.provider.paths() if "list" not in path] == ["endangered", "fresh"]
+        counts = {name: n for name, n in drift.counts.items() if n}
+        assert counts == {"listed": 2, "missing": 2, "never_called_back": 2}
+        jobs = await both.ledger.redis.lrange("rq:queue:catchlight", 0, -1)
+        assert ["endangered" in job for job in jobs] == [True, False]
+        assert await both.ledger.drifts.last() == [drift.public()]
+
+
+async def test_the_drift_tells_what_is_known_late_and_was_never_called_back(redis_url: str) -> None:
+    async with books(redis_url) as both:
+        both.provider.add("known")
+        both.provider.add("found")
+        await both.intake.accept(Arrival(Ref(wavespeed.SOURCE, "known"), Via.TRACK, Step.TRACKED, due_in=60))
+        await both.reconciler.look(now() - 3600)
+        drift = await both.reconciler.look(now() - 3600)
+        counts = {name: n for name, n in drift.counts.items() if n}
+        assert counts == {"listed": 2, "seen": 1, "late": 1, "never_called_back": 1}

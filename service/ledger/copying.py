@@ -33,7 +33,7 @@ _SETS = (keys.EXPIRY, keys.SETTLED, keys.REVIEW, keys.LOSS, keys.DUE_WORK, keys.
 _DELIVERY_SETS = (keys.DELIVERIES, keys.DELIVERIES_WAITING, keys.DELIVERIES_ACTIVE)
 """Both as in `backup.lua`."""
 _BESIDE = (
-    *(keys.SEQUENCE, keys.TALLY, keys.MARKED, keys.DRIFT, keys.ASIDE, keys.REFUSED),
+    *(keys.SEQUENCE, keys.TALLY, keys.MARKED, keys.DRIFT, keys.SECRETS, keys.ASIDE, keys.REFUSED),
     *(keys.POLICIES, keys.WORDS, keys.INTENTS, keys.INTENTS_OPEN),
 )
 _OF_A_LEASE = ("lease_until", "claim", "worker", "pushed")
