@@ -12,6 +12,8 @@
 | settled                  | zset   | for ever, till compact  | commit, restore      | sweeper           |
 | review                   | zset   | for ever, trimmed       | commit               | review            |
 | loss                     | zset   | for ever, trimmed       | sweeper              | scaling           |
+| kept:held                | zset   | for ever, till deleted  | commit               | prune             |
+| kept:rejected            | zset   | for ever, till deleted  | commit               | prune             |
 | word:<name>:<value>      | zset   | for ever, trimmed       | accept, commit, …    | lists             |
 | words                    | zset   | for ever, trimmed       | accept, commit, …    | lists, trim       |
 | marked                   | hash   | for ever                | trim                 | lists, trim       |
@@ -75,6 +77,10 @@ REVIEW = PREFIX + "review"
 """Predictions that ended with a held output."""
 LOSS = PREFIX + "loss"
 """What has waited for longer than a moment, by when it was created: its outputs are deleted a week later."""
+KEPT_HELD = PREFIX + "kept:held"
+"""Ended predictions with a held file, by when the oldest of them was held."""
+KEPT_REJECTED = PREFIX + "kept:rejected"
+"""Those with a rejected file that is still there, by when the oldest of them was rejected."""
 WORD = PREFIX + "word:"
 """The blocks of sequence numbers in which something has a word that lists are searched by."""
 WORDS = PREFIX + "words"

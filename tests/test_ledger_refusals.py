@@ -92,7 +92,11 @@ async def test_the_last_thousand_are_kept_for_thirty_days(ledger: Ledger) -> Non
 async def test_nothing_of_it_lives_for_ever_but_the_totals(ledger: Ledger) -> None:
     await ledger.refusals.write(batch(1, ONE, signature=1))
     found = await ledger.redis.keys("*")
-    assert {key for key in found if await ledger.redis.ttl(key) < 0} == {keys.TALLY, keys.SEQUENCE}
+    assert {key for key in found if await ledger.redis.ttl(key) < 0} == {
+        keys.TALLY,
+        keys.SEQUENCE,
+        keys.SCHEMA,
+    }
     assert {keys.REFUSED, f"{keys.REFUSED_BY}p"} < set(found)
 
 

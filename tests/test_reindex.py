@@ -203,6 +203,7 @@ async def test_held_files_in_a_store_of_their_own_are_found(redis_url: str, tmp_
         assert (await reindexed(place)).rebuilt == 2
         (item,), _ = await place.ledger.reading.held(Query(), 10, None)
         assert item == queue[0][0]
+        assert await place.ledger.redis.zcard(keys.KEPT_HELD) == 1
 
 
 @pytest.mark.parametrize(

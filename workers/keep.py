@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service import clock, failpoints, wavespeed
+from service.durations import render_duration
 from service.ledger import Note
+from service.ledger.pruning import is_due
 from service.prediction import Disposition, Step
 from workers.fetch import OutputBad, OutputGone, OutputRefused, OutputUnavailable, open_download
 from workers.sniff import dimensions
@@ -90,6 +92,20 @@ async def _keep(
     notes.append(Note(Step.HELD if held else Step.STORED, kept.uri))
     if kept.conflict:
         notes.append(Note(Step.CONFLICT, f"other bytes stand at {key}"))
+
+
+async def expire(shop: Workshop, record: PredictionRecord, output: Output, notes: list[Note]) -> None:
+    """Delete the file if it has been held, or rejected, for longer than it may. Raises StorageError."""
+    kind = str(output.disposition)
+    lives = record.prune.get(kind)
+    if lives is None or output.key is None or not is_due(output.stored(), kind, lives, clock.now()):
+        return
+    await shop.vault.delete(output.key, held=True)
+    notes.append(Note(Step.HELD, f"{output.index} deleted: {kind} for longer than {render_duration(lives)}"))
+    output.key, output.uri = None, None
+    if output.disposition is Disposition.HELD:
+        # Nobody can decide about it any more.
+        output.lose("retention")
 
 
 async def release(shop: Workshop, output: Output, key: str, notes: list[Note]) -> None:

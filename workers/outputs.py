@@ -41,6 +41,8 @@ class Output:
     error: str | None = None
     held_at: str | None = None
     """As RFC 3339; also of what was released since."""
+    rejected_at: str | None = None
+    """As RFC 3339."""
     decision: int = 0
     """Number of the person's decision that it follows, 0 for none."""
     gone: int = 0

@@ -21,7 +21,7 @@ from service.ledger import Commit, Note
 from service.moderation import Action
 from service.prediction import Disposition, Reason, Stage, Step, Verdict
 from workers import alone, manifest, review
-from workers.keep import fetch_and_keep, withdraw
+from workers.keep import expire, fetch_and_keep, withdraw
 from workers.outage import written
 from workers.outputs import Settled, judge, only_fetches, plan, settle
 from workers.room import COME_BACK, NoRoom
@@ -219,6 +219,7 @@ async def _treat(shop: Workshop, record: PredictionRecord, output: Output, notes
     if output.open:
         problem = await fetch_and_keep(shop, record, output, hold=action is not Action.RELEASE, notes=notes)
     await review.carry_out(shop, record, output, notes)
+    await expire(shop, record, output, notes)
     return problem
 
 

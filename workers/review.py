@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service import clock
 from service.errors import NotFound
 from service.ledger import Note
 from service.prediction import Disposition, Step
@@ -60,6 +61,7 @@ async def carry_out(shop: Workshop, record: PredictionRecord, output: Output, no
             return
     elif to is Disposition.REJECTED:
         output.disposition, output.uri = to, None
+        output.rejected_at = clock.rfc3339(clock.now())
     elif to is Disposition.HELD:
         await _hold_again(shop, output, output.key, review, notes)
     elif review.decision is Decision.APPROVE and review.number > output.decision:

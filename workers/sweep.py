@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service import failpoints
+from service import clock, failpoints
 from service.ending import end
 from service.errors import LedgerDown, LedgerFull
 from workers.carrier import Carrier
@@ -37,6 +37,7 @@ LEAD_FOR = 10.0
 SWEEP_MOST = 500
 TRIM_EVERY = 30.0
 HOOKS_EVERY = 30.0
+PRUNE_EVERY, PRUNE_MOST = 5.0, 25
 COMPACT_MOST = 25
 """One batch takes Redis a millisecond, in which nobody else is served."""
 
@@ -79,6 +80,7 @@ class Sweeper:
             asyncio.create_task(self._rhythm(EVERY, self._sweep)),
             asyncio.create_task(self._rhythm(EVERY, self._poll)),
             asyncio.create_task(self._rhythm(EVERY, self._compact)),
+            asyncio.create_task(self._rhythm(PRUNE_EVERY, self._prune)),
             asyncio.create_task(self._rhythm(self._downstream.probe_every, self._probe_hooks)),
             asyncio.create_task(self._rhythm(EVERY, self._carry_out)),
             asyncio.create_task(self._rhythm(HOOKS_EVERY, self._look_after_hooks)),
@@ -156,6 +158,15 @@ class Sweeper:
     async def _poll(self) -> None:
         if self.leading:
             await self._rounds.poll()
+
+    async def _prune(self) -> None:
+        if not self.leading:
+            return
+        await self._ledger.refusals.forget(clock.now() - self._settings.refused_retention)
+        for kind, lives in self._settings.file_retentions.items():
+            given = await self._ledger.pruning.hand_over(kind, lives, PRUNE_MOST) if lives else 0
+            if given:
+                log.info("pruned", kind=kind, predictions=given)
 
     async def _compact(self) -> None:
         after, done, looked = self._settings.compact_after, 0, 1

@@ -38,6 +38,7 @@ ROWS = (
     Row("replay", "replay:command", "Do it again from a step.", "replay stage:dead since:1d --dry-run"),
     Row("reconcile", "reconcile:command", "Find what nobody told us of.", "reconcile --since 24h"),
     Row("reindex", "reindex:command", "Rebuild the ledger from storage.", "reindex --from storage --dry-run"),
+    Row("prune", "prune:command", "Let go what is past its retention.", "prune --dry-run"),
     Row("backup", "backup:backup", "Write the ledger to a file.", "backup ledger.backup"),
     Row("restore", "backup:restore", "Fill an empty ledger from a file.", "restore ledger.backup --dry-run"),
     Row("review ls", "review:ls", "List held outputs, newest first.", "review ls nsfw:unknown"),

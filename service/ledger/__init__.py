@@ -38,6 +38,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | plan, of m members; settle; get, latest, of k              | O(m); O(1); O(log n + k)                   |
 | beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
 | backup, bring, of b                                        | O(b log n)                                 |
+| prune, of at most m; what is due, of m predictions         | O((1 + m) log n); O(log n + m)             |
 | rebuild, of b with their lines and events                  | O(b log n)                                 |
 """
 
@@ -56,6 +57,7 @@ from service.ledger.delivery import DeliveryRecord
 from service.ledger.intents import Intents
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
+from service.ledger.pruning import Pruning
 from service.ledger.reading import Reading
 from service.ledger.rebuilding import Rebuilding
 from service.ledger.records import PredictionRecord
@@ -114,6 +116,7 @@ class Ledger:
         self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)
         self.reviews = Reviews(scripts)
+        self.pruning = Pruning(scripts)
         self.rebuilding = Rebuilding(scripts)
         self.intents = Intents(scripts)
         self.refusals = Refusals(scripts)

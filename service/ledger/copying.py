@@ -1,8 +1,9 @@
 """The ledger out to a backup and back in: each prediction as it was at one moment, and what is beside them.
 
-Jobs are not in it: the sweeper rings whatever is due and has none. Neither is what lives for seconds: who
-leads, who beats, whose lease runs; and the mark of the last reconciliation, whose absence has the next one
-look for all that the ledger does not know.
+Bulk runs are not in it: to go on with one from where it was would do again what was done since. Jobs are not
+in it either: the sweeper rings whatever is due and has none. Neither is what lives for seconds: who leads,
+who beats, whose lease runs; and the mark of the last reconciliation, whose absence has the next one look for
+all that the ledger does not know.
 """
 
 from __future__ import annotations
@@ -29,7 +30,16 @@ AT_ONCE, BYTES = 50, 1 << 19
 """Of predictions, and of what they hold: nobody else is served while one portion is read or written."""
 LIVES_LEAST = 60_000
 """Milliseconds. What should be gone by now goes with the first trim, its places in lists along with it."""
-_SETS = (keys.EXPIRY, keys.SETTLED, keys.REVIEW, keys.LOSS, keys.DUE_WORK, keys.DUE_POLL)
+_SETS = (
+    keys.EXPIRY,
+    keys.SETTLED,
+    keys.REVIEW,
+    keys.LOSS,
+    keys.KEPT_HELD,
+    keys.KEPT_REJECTED,
+    keys.DUE_WORK,
+    keys.DUE_POLL,
+)
 _DELIVERY_SETS = (keys.DELIVERIES, keys.DELIVERIES_WAITING, keys.DELIVERIES_ACTIVE)
 """Both as in `backup.lua`."""
 _BESIDE = (

@@ -16,6 +16,7 @@ from service.errors import LedgerDown
 from service.ledger import compact
 from service.ledger.compacting import restore
 from service.ledger.connection import full
+from service.ledger.pruning import kept_since
 from service.ledger.records import PredictionRecord, known, pairs
 from service.ledger.runs import NO_TURN
 from service.prediction import LEGAL_MOVES, Disposition, Reason, Ref, Stage
@@ -75,12 +76,14 @@ class Commit:
 
     def argument(self, retention: float) -> bytes:
         held: bool | None = None
+        kept: dict[str, float | bool] | None = None
         fields = {"reason": self.reason or "", "error": self.error, "failures": str(self.failures)}
         if self.manifest:
             fields["manifest"] = "1"
         if self.outputs is not None:
             fields["outputs"] = plain_json.encoded(self.outputs)
             held = any(output["disposition"] == Disposition.HELD for output in self.outputs)
+            kept = kept_since(self.outputs)
         return plain_json.encoded(
             {
                 "fields": fields,
@@ -95,6 +98,7 @@ class Commit:
                     for event in self.events
                 ],
                 "held": held,
+                "kept": kept,
                 "due_in": self.due_in,
                 "retention": int(retention),
             }

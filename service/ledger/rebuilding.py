@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from service import keys, plain_json
 from service.ledger import compact
 from service.ledger.arrival import unpack
 from service.ledger.connection import reaching
+from service.ledger.pruning import kept_since
 from service.prediction import Nsfw
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Rebuilt:
                 "events": self.events,
                 "words": list(_words(self.fields)),
                 "held": self.held,
+                "kept": kept_since(json.loads(self.fields["outputs"])),
                 "keep": int(self.keep) + 1,
             }
         ).encode(errors="replace")

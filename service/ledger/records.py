@@ -83,6 +83,8 @@ class PredictionRecord:
     """The last decision about each output that a person has decided about."""
     was: Ending | None = None
     """Only while a review is being carried out."""
+    prune: Mapping[str, Any] = field(default_factory=dict)
+    """`held` or `rejected` → seconds, only while files that are older are to be deleted."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     """Of its timeline, as they were when it was leased; where it was not, or was compact, none."""
@@ -142,6 +144,7 @@ class PredictionRecord:
             outputs=read("outputs", _objects, ()),
             reviews=read("reviews", decisions.reviews, {}),
             was=read("was", decisions.ending, None),
+            prune=read("prune", _object, {}),
             metadata=read("metadata", _object, {}),
             error=fields.get("error") or None,
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KEPT = 1000
 LIVES = 30 * 86_400
 """Seconds since the last one."""
+_AT_ONCE = 100
 SOURCE_MOST = 64
 WHY_MOST = 200
 WEBHOOK_ID_MOST = 64
@@ -103,6 +104,19 @@ class Refusals:
         """Newest first, with the cursor of the next page. Raises InvalidInput, LedgerDown."""
         rows = await below(self._redis, keys.REFUSED, position(cursor), limit)
         return [_decoded(member) for member, _ in rows], rows[-1][1] if len(rows) == limit else None
+
+    async def older(self, instant: float) -> int:
+        """How many of the list came before that instant."""
+        with reaching():
+            members = cast("list[str]", await self._redis.zrange(keys.REFUSED, 0, -1))
+        return sum(_decoded(member).at < instant for member in members)
+
+    async def forget(self, instant: float, limit: int = _AT_ONCE) -> int:
+        """Of the oldest `limit` those that came before that instant; how many went. The totals stay."""
+        with reaching():
+            oldest = cast("list[str]", await self._redis.zrange(keys.REFUSED, 0, limit - 1))
+            gone = [member for member in oldest if _decoded(member).at < instant]
+            return int(await self._redis.zrem(keys.REFUSED, *gone)) if gone else 0
 
     async def totals(self) -> dict[str, int]:
         with reaching():

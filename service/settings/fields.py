@@ -61,6 +61,15 @@ def at_least(limit: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def at_most(limit: str) -> AfterValidator:
+    def check(seconds: float) -> float:
+        if seconds > parse_duration(limit):
+            raise ValueError(f"must be at most {limit}")
+        return seconds
+
+    return AfterValidator(check)
+
+
 def _entries(value: Any) -> list[Any]:
     """`a,b` or a list, without blanks around the entries; an empty entry is a slip of the pen and refused."""
     if value == "":

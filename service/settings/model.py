@@ -36,6 +36,7 @@ from service.settings.fields import (
     StorageUrl,
     Whole,
     at_least,
+    at_most,
     is_loopback,
     longer_than,
 )
@@ -67,6 +68,15 @@ class Fields(BaseModel):
     data_dir: Directory = setting(".catchlight", "The embedded server's files and the default storage")
     retention: Annotated[Duration, at_least("7d")] = setting(
         "30d", "How long a terminal prediction stays in the ledger, at least 7d; its files stay"
+    )
+    held_retention: Annotated[Duration, longer_than("0s")] | None = setting(
+        None, "How long a held file stays that nobody has decided about; not set = for ever"
+    )
+    rejected_retention: Annotated[Duration, longer_than("0s")] | None = setting(
+        None, "How long a rejected file stays after its rejection; not set = for ever"
+    )
+    refused_retention: Annotated[Duration, longer_than("0s"), at_most("30d")] = setting(
+        "30d", "How long a callback that was turned away stays in the list, which has the last 1,000"
     )
     compact_after: Duration = setting(
         "1h", "How long after its end a prediction gets its compact form in the ledger, a third of the memory"
@@ -197,6 +207,13 @@ class Fields(BaseModel):
         if not is_loopback(host) and info.data.get("admin_token", "wrong") is None:
             raise ValueError("is not a loopback address: set CATCHLIGHT_ADMIN_TOKEN, or listen on 127.0.0.1")
         return host
+
+    @field_validator("held_retention", "rejected_retention")
+    @classmethod
+    def _guard_what_the_ledger_knows(cls, seconds: float | None, info: ValidationInfo) -> float | None:
+        if seconds is not None and seconds >= info.data.get("retention", seconds + 1):
+            raise ValueError("must be less than CATCHLIGHT_RETENTION: what the ledger forgets nobody deletes")
+        return seconds
 
     @field_validator("hooks")
     @classmethod

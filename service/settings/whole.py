@@ -30,6 +30,11 @@ class Settings(Fields):
         return self.storage_url or (self.data_dir.absolute() / "outputs").as_uri()
 
     @property
+    def file_retentions(self) -> dict[str, float | None]:
+        """Seconds for each kind of file that is not handed on; None for ever."""
+        return {"held": self.held_retention, "rejected": self.rejected_retention}
+
+    @property
     def moderation_policy(self) -> Policy:
         return Policy(
             self.moderation_clean,

@@ -2,7 +2,7 @@
 -- after which to go on, [4] the most to take, [5] bytes after which no further one is taken.
 -- Returns for each {source:id, sequence, hash, milliseconds it lives, lines, events, scores in SETS, deliveries}, and for
 -- each delivery {id, hash, milliseconds it lives, scores in DELIVERY_SETS}; or {source:id, sequence} for a corrupt one.
-local SETS = {K.EXPIRY, K.SETTLED, K.REVIEW, K.LOSS, K.DUE_WORK, K.DUE_POLL}
+local SETS = {K.EXPIRY, K.SETTLED, K.REVIEW, K.LOSS, K.KEPT_HELD, K.KEPT_REJECTED, K.DUE_WORK, K.DUE_POLL}
 local DELIVERY_SETS = {K.DELIVERIES, K.DELIVERIES_WAITING, K.DELIVERIES_ACTIVE}
 local most, bytes, size = tonumber(ARGV[4]), tonumber(ARGV[5]), 0
 

@@ -45,11 +45,15 @@ if TERMINAL[to] then
   redis.call('ZREM', K.LOSS, ref)
   note(ref, 'committed', to)
   for _, event in ipairs(what.events) do send(event) end
-  redis.call('HDEL', key, 'redeliver', 'crashes', 'crashes_alone', 'was')
+  redis.call('HDEL', key, 'redeliver', 'crashes', 'crashes_alone', 'was', 'prune')
   if what.held == true then
     redis.call('ZADD', K.REVIEW, redis.call('HGET', key, 'sequence'), ref)
   elseif what.held == false then
     redis.call('ZREM', K.REVIEW, ref)
+  end
+  for name, set in pairs({held = K.KEPT_HELD, rejected = K.KEPT_REJECTED}) do
+    local since = type(what.kept) == 'table' and what.kept[name]
+    if since then redis.call('ZADD', set, instant(since), ref) elseif since == false and was then redis.call('ZREM', set, ref) end
   end
   age(ref, what.retention)
   redis.call('ZADD', K.SETTLED, instant(NOW), ref)

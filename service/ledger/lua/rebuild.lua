@@ -7,6 +7,7 @@
 --   events    {id: body}    what was told before, so that it is not told again
 --   words     [[name, value], …]  that lists are searched by
 --   held      true or false: does an output wait for a review
+--   kept      {held, rejected}  since when a file stands that only its retention deletes; false for none
 --   keep      seconds that it stays
 -- Returns one word for each: rebuilt, or known (what the ledger has stays as it is).
 local TRIES = 1000
@@ -34,6 +35,8 @@ local function rebuild(one)
   redis.call('ZADD', K.STAGE .. one.fields.stage, sequence, ref)
   redis.call('ZADD', K.INDEX, sequence, ref)
   if one.held then redis.call('ZADD', K.REVIEW, sequence, ref) end
+  if one.kept.held then redis.call('ZADD', K.KEPT_HELD, instant(one.kept.held), ref) end
+  if one.kept.rejected then redis.call('ZADD', K.KEPT_REJECTED, instant(one.kept.rejected), ref) end
   age(ref, one.keep)
   redis.call('ZADD', K.SETTLED, instant(NOW), ref)
   return 'rebuilt'

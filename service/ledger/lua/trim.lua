@@ -55,7 +55,7 @@ each_due(K.EXPIRY, tonumber(ARGV[3]), function(ref)
     redis.call('DEL', K.DELIVERY .. id)
   end
   for _, prefix in ipairs(OF_PREDICTION) do redis.call('DEL', prefix .. ref) end
-  for _, set in ipairs({K.INDEX, K.REVIEW}) do redis.call('ZREM', set, ref) end
+  for _, set in ipairs({K.INDEX, K.REVIEW, K.KEPT_HELD, K.KEPT_REJECTED}) do redis.call('ZREM', set, ref) end
   for stage in pairs(TERMINAL) do redis.call('ZREM', K.STAGE .. stage, ref) end
   gone = gone + 1
 end)
