@@ -169,7 +169,7 @@ async def test_all_of_it_still_goes_with_its_retention(ledger: Ledger, clock: Cl
     clock.advance(RETENTION)
     assert await ledger.sweeping.trim(10) == 1
     left = set(await ledger.redis.keys("*")) - before
-    assert left == {keys.TALLY, keys.SEQUENCE, keys.MARKED}
+    assert left == {keys.TALLY, keys.SEQUENCE, keys.MARKED, keys.SCHEMA}
 
 
 async def test_a_duplicate_leaves_its_line_and_nothing_that_lives_for_ever(
