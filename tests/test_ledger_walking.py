@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from service.hooks import Dead
 from service.ledger import Commit, query
 from service.ledger.pages import position
 from service.ledger.walking import BLOCK
-from service.prediction import Reason, Stage
+from service.prediction import Nsfw, Reason, Ref, Stage
 from tests.builders import (
     LEASE,
     RETENTION,
@@ -220,3 +221,40 @@ async def test_more_models_than_can_be_looked_up_are_walked(marked: Ledger) -> N
 async def test_a_cursor_that_no_list_gave_out_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidInput, match="cursor"):
         position(cursor)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_asked_is_what_looking_at_all_of_it_finds(
+    ledger: Ledger, clock: Clock, seed: int
+) -> None:
+    """Blocks that are known or not, pages that end anywhere, times that fall anywhere."""
+    chance = random.Random(seed)
+    if seed % 2:
+        await ledger.sweeping.trim(1)
+    for number in range(60):
+        model = f"acme/{chance.choice('abc')}{chance.choice('xy')}"
+        await accept(ledger, callback(completed(f"p{number}", chance.choice("ccuf"), model=model)))
+        if chance.random() < 0.2:
+            await ledger.redis.incrby(keys.SEQUENCE, chance.randrange(3 * BLOCK))
+        clock.advance(chance.randrange(600))
+        if number == 30:
+            await ledger.sweeping.trim(1)
+            clock.advance(3600)
+            await ledger.sweeping.trim(1)
+    everything, _ = await ledger.reading.page(query.Query(), 200, None)
+    for _ in range(25):
+        words = chance.sample(
+            [
+                f"model:acme/{chance.choice('abcd')}*",
+                f"nsfw:{chance.choice(list(Nsfw))}",
+                f"via:{chance.choice(['callback', 'poll'])}",
+                f"since:{chance.randrange(40_000)}s",
+                f"until:{chance.randrange(40_000)}s",
+                f"id:p{chance.randrange(10)}*",
+            ],
+            chance.randrange(1, 4),
+        )
+        wanted = query.parse(" ".join(words), clock.now)
+        records = [await ledger.reading.record(Ref("main", item["id"])) for item in everything]
+        expected = [record.ref.id for record in records if record is not None and wanted.matches(record)]
+        assert await found(ledger, " ".join(words), clock.now, chance.randrange(1, 9)) == expected, words
