@@ -223,6 +223,8 @@ async def test_a_delivery_whose_hook_is_no_longer_configured_is_dead(redis_url: 
         ):
             delivery = (await attempt(without, shop, ref))["sink"]
             assert (delivery["state"], delivery["error"]) == ("dead", "the hook is no longer configured")
+            assert delivery["attempts"] == 0
+            assert await without.ledger.deliveries.hook_state("sink") == {}, "it has not failed"
         assert place.told() == []
 
 

@@ -33,8 +33,8 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
     await failpoints.reach("deliver.taken")
     hook = shop.hooks.get(delivery.hook)
     if hook is None:
-        error = "the hook is no longer configured"
-        await _write(shop, delivery, Dead(error, disable=False), Answer(None, error))
+        why = "the hook is no longer configured"
+        await written(lambda: shop.ledger.deliveries.give_up(delivery, why), delivery.id)
         return
     gate = shop.gates[hook.name]
     # One slow hook never fills the worker: the others' deliveries and all fetching go on.

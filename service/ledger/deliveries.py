@@ -69,6 +69,10 @@ class Deliveries:
         """Give it back untried, for `wait` seconds."""
         return await self._finish(delivery, "pending", "", "", f"{wait:.3f}", 0, 0)
 
+    async def give_up(self, delivery: DeliveryRecord, why: str) -> bool:
+        """It is dead without an attempt: its hook has done nothing wrong."""
+        return await self._finish(delivery, "dead", "", why, "0", 0, 0)
+
     async def park(self, delivery: DeliveryRecord) -> bool:
         """Give it back untried, until its hook takes something."""
         return await self._finish(delivery, _PARKED, "", "", "0", 0, 0)

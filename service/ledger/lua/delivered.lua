@@ -1,8 +1,8 @@
 -- Write down one attempt of a delivery, compare-and-set on its token.
 -- ARGV[3] id, [4] token, [5] state entered, or 'parked': pending until its hook takes something, [6] HTTP status or '',
 -- [7] error or '', [8] seconds until the next attempt (pending only), [9] 1 when it counts as an attempt, 2 when it was
--- one that uses up nothing of the schedule (a probe), 0 when none was made, [10] 1 when the hook is to be disabled,
--- [11] retention, [12] milliseconds that the attempt took, [13] the beginning of the answer.
+-- one that uses up nothing of the schedule (a probe), 0 when none was made (and the error, if any, says why), [10] 1 when
+-- the hook is to be disabled, [11] retention, [12] milliseconds that the attempt took, [13] the beginning of the answer.
 -- For a hook that is a stream, state is delivered, and the event is written to it here, so that it is written once for
 -- each time that it is delivered: [14] the stream's key, [15] the most entries of that.
 -- Returns 1, or 0 when another holds it, or as a text why the stream does not take it: then nothing is done.
@@ -47,7 +47,10 @@ local function release()
   end
 end
 
-if ARGV[9] ~= '0' then
+if ARGV[9] == '0' and failure ~= '' then
+  redis.call('HSET', key, 'error', failure)
+  mark('delivery.err', 'any', sequence_of(key))
+elseif ARGV[9] ~= '0' then
   put_on_record()
   if failure ~= '' then mark('delivery.err', 'any', sequence_of(key)) end
   count('delivery_attempts')
