@@ -238,7 +238,27 @@ def test_options_that_do_not_go_together_are_named(arguments: list[str], hint: s
 
 def test_a_model_that_neither_line_nor_command_names_is_missed() -> None:
     with pytest.raises(InvalidInput, match="line 1: model: is missing"):
-        list(batch_file.read(['{"input": {}}'], None, ""))
+        list(batch_file.read(['{"input": {}}'], batch_file.Given()))
+
+
+def test_a_line_or_the_command_may_name_another_account(
+    cli: CommandLine, provider: Provider, tmp_path: Path
+) -> None:
+    (tmp_path / "catchlight.toml").write_text(
+        f'[[sources]]\nname = "studio"\nkey = "k2"\nsecrets = "whsec_x"\nprovider_url = "{provider.url}"\n'
+        '[[sources]]\nname = "keyless"\nsecrets = "whsec_y"\n'
+    )
+    file = written(tmp_path, [{"input": {"n": 1}}, {"input": {"n": 1}, "source": "wavespeed"}])
+    code, said, _ = submit(cli, provider, file, "--source", "studio", "--at-once", "1")
+    assert (code, outcomes(said)) == (0, {"submitted": 2})
+    # The same words to another account are another prediction.
+    assert len({one["key"] for one in said}) == 2
+    code, said, told = submit(cli, provider, file, "--source", "keyless", "--at-once", "1")
+    assert (code, outcomes(said)) == (5, {"left": 1, "already": 1}) or outcomes(said) == {"left": 2}
+    assert "keyless has no key" in told
+    code, said, told = submit(cli, provider, file, "--source", "nobody")
+    assert (code, said) == (2, [])
+    assert "there is no source nobody" in told
 
 
 def test_a_pause_grows_while_nobody_gets_through_and_counts_a_crowd_once() -> None:

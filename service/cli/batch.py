@@ -29,13 +29,14 @@ from service.errors import (
     ProviderRefused,
     SubmitUnknown,
 )
+from service.settings import load
 from service.wavespeed import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from service.cli.batch_file import Entry
+    from service.cli.batch_file import Entry, Given
     from service.ledger import Ledger
     from service.operator import Operator
 
@@ -134,7 +135,8 @@ class Batch:
                 now = asyncio.get_running_loop().time()
                 if not self._pause.longer(now, error.retry_after, random.random()):
                     self.end(f"{error}, for {PATIENCE:g} s")
-            case LedgerDown():
+            case LedgerDown() | InvalidInput():
+                # Of the second all that remains is a source without a key: the lines themselves are sound.
                 self.end(str(error))
             case ProviderRefused() if error.word in _ENDING:
                 self.end(str(error))
@@ -142,7 +144,7 @@ class Batch:
                 return {"outcome": Outcome.UNKNOWN, "error": str(error)}
             case ProviderRefused():
                 return {"outcome": Outcome.REFUSED, "reason": error.word, "error": str(error)}
-            case Conflict() | InvalidInput():
+            case Conflict():
                 return {"outcome": Outcome.REFUSED, "reason": "conflict", "error": str(error)}
             case _:
                 raise error
@@ -162,10 +164,14 @@ class Batch:
         self._tell({"line": entry.line, "key": entry.key, **said})
 
 
-def submit_all(path: Path, model: str | None, batch: str, at_once: int, *, yes: bool, dry_run: bool) -> None:
+def submit_all(path: Path, given: Given, at_once: int, *, yes: bool, dry_run: bool) -> None:
     """Raises InvalidInput before anything starts. Exit code 5: some started; 1: none of them."""
+    settings = load()
+    models: Counter[str] = Counter()
     with ExitStack() as opened:
-        models = Counter(entry.submission.model for entry in _entries(path, model, batch, opened))
+        for entry in _entries(path, given, opened):
+            settings.account(entry.submission.source)
+            models[entry.submission.model] += 1
     total = models.total()
     screen.say(f"{total} to submit: " + ", ".join(f"{count} of {name}" for name, count in models.items()))
     if dry_run or not total:
@@ -173,7 +179,7 @@ def submit_all(path: Path, model: str | None, batch: str, at_once: int, *, yes: 
     if not yes:
         screen.say("error: each is billed; add --yes to submit them")
         raise typer.Exit(USAGE)
-    tally, why = asyncio.run(_submit_all(path, model, batch, at_once, total))
+    tally, why = asyncio.run(_submit_all(path, given, at_once, total))
     screen.say(", ".join(f"{tally[outcome]} {outcome}" for outcome in Outcome if tally[outcome]))
     if tally[Outcome.LEFT]:
         screen.say(f"ended before its time: {why}; the same command goes on where it was")
@@ -182,11 +188,9 @@ def submit_all(path: Path, model: str | None, batch: str, at_once: int, *, yes: 
         raise typer.Exit(PARTLY if good else FAILED)
 
 
-async def _submit_all(
-    path: Path, model: str | None, batch: str, at_once: int, total: int
-) -> tuple[Counter[Outcome], str]:
+async def _submit_all(path: Path, given: Given, at_once: int, total: int) -> tuple[Counter[Outcome], str]:
     with ExitStack() as opened:
-        entries = _entries(path, model, batch, opened)
+        entries = _entries(path, given, opened)
         advance = opened.enter_context(_progress(total))
 
         def tell(said: dict[str, object]) -> None:
@@ -201,10 +205,10 @@ async def _submit_all(
     return running.tally, running.why
 
 
-def _entries(path: Path, model: str | None, batch: str, opened: ExitStack) -> Iterator[Entry]:
+def _entries(path: Path, given: Given, opened: ExitStack) -> Iterator[Entry]:
     try:
         lines = opened.enter_context(path.open(encoding="utf-8"))
-        yield from batch_file.read(lines, model, batch)
+        yield from batch_file.read(lines, given)
     except OSError as error:
         raise InvalidInput("--from", f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

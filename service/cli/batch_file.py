@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from service import wavespeed
 from service.errors import InvalidInput
-from service.operator import Submission, check_key, check_metadata
+from service.operator import DEFAULT_SOURCE, Submission, check_key, check_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_FIELDS = ("model", "input", "metadata", "key")
+_FIELDS = ("model", "input", "metadata", "key", "source")
 _OPTION = "--from"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command says of all lines; a line's own word goes before."""
+
+    model: str | None = None
+    source: str = DEFAULT_SOURCE
+    batch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +36,11 @@ class Entry:
     submission: Submission
 
 
-def read(lines: Iterable[str], model: str | None, batch: str) -> Iterator[Entry]:
-    """Entries in their order; blank lines are none. `model` is that of lines that name none.
+def read(lines: Iterable[str], given: Given) -> Iterator[Entry]:
+    """Entries in their order; blank lines are none.
 
-    A line without a key of its own gets one of what it says, of `batch`, and of how many lines before it say
-    the same: the file may grow, shrink and be sorted anew. Raises InvalidInput, which points at the line.
+    A line without a key of its own gets one of what it says, of the batch, and of how many lines before it
+    say the same: the file may grow, shrink and be sorted anew. Raises InvalidInput, which points at the line.
     """
     seen: Counter[str] = Counter()
     for number, text in enumerate(lines, 1):
@@ -39,12 +48,12 @@ def read(lines: Iterable[str], model: str | None, batch: str) -> Iterator[Entry]
             continue
         try:
             fields = _object(text)
-            submission = _submission(fields, model)
+            submission = _submission(fields, given)
             key = fields.get("key")
             if key is None:
                 digest = submission.digest()
                 seen[digest] += 1
-                key = f"batch-{batch}-{digest[:40]}-{seen[digest]}"
+                key = f"batch-{given.batch}-{digest[:40]}-{seen[digest]}"
             check_key(key)
         except InvalidInput as error:
             raise InvalidInput(_OPTION, f"line {number}: {error}") from None
@@ -63,15 +72,17 @@ def _object(text: str) -> dict[str, Any]:
     return fields
 
 
-def _submission(fields: dict[str, Any], model: str | None) -> Submission:
-    named = fields.get("model", model)
+def _submission(fields: dict[str, Any], given: Given) -> Submission:
+    named, source = fields.get("model", given.model), fields.get("source", given.source)
     if not isinstance(named, str):
         raise InvalidInput("model", "is missing; name it in the line, or as MODEL for all of them")
     inputs, metadata = fields.get("input", {}), fields.get("metadata") or {}
+    if not isinstance(source, str):
+        raise InvalidInput("source", "must be the name of a provider account")
     if not isinstance(inputs, dict):
         raise InvalidInput("input", "must be an object of the model's inputs")
     if not isinstance(metadata, dict):
         raise InvalidInput("metadata", "must be an object")
     wavespeed.validate(named, inputs)
     check_metadata(metadata)
-    return Submission(named, inputs, metadata)
+    return Submission(named, inputs, metadata, source)

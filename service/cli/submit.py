@@ -10,6 +10,7 @@ import typer
 
 from service.cli import inputs, screen
 from service.cli.batch import submit_all
+from service.cli.batch_file import Given
 from service.cli.operating import operating
 from service.errors import InvalidInput, NotFound
 from service.operator import DEFAULT_SOURCE, Submission, check_id
@@ -48,7 +49,7 @@ def submit(
         typer.Option(
             "--from",
             metavar="FILE",
-            help="One JSON object a line: model, input, metadata, key; a result each.",
+            help="One JSON object a line: input, model, metadata, source, key; a result each.",
         ),
     ] = None,
     batch: Annotated[
@@ -68,8 +69,9 @@ def submit(
     every line is checked before the first is sent, and the same command again goes on where it was.
     """
     if many is not None:
-        _refuse_beside_a_file(given, metadata, key, source, watch=watch)
-        submit_all(many, model, batch, at_once, yes=yes, dry_run=dry_run)
+        _refuse_beside_a_file(given, metadata, key, watch=watch)
+        all_of_them = Given(model, source or DEFAULT_SOURCE, batch)
+        submit_all(many, all_of_them, at_once, yes=yes, dry_run=dry_run)
         return
     if model is None:
         raise InvalidInput("MODEL", "is missing; name a model, or a file with --from")
@@ -83,16 +85,9 @@ def submit(
 
 
 def _refuse_beside_a_file(
-    given: list[str] | None,
-    metadata: list[str] | None,
-    key: str | None,
-    source: str | None,
-    *,
-    watch: bool,
+    given: list[str] | None, metadata: list[str] | None, key: str | None, *, watch: bool
 ) -> None:
-    named = {
-        "-i": given, "--metadata": metadata, "--key": key, "--source": source, "--watch": watch
-    }  # fmt: skip
+    named = {"-i": given, "--metadata": metadata, "--key": key, "--watch": watch}
     for option in (option for option, value in named.items() if value):
         raise InvalidInput(option, "says something of one prediction, and --from brings many")
 
