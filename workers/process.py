@@ -88,6 +88,8 @@ async def _put_off(shop: Workshop, ref: Ref) -> bool:
 async def _alone(shop: Workshop, record: PredictionRecord) -> None:
     rounds = math.ceil(len(_values(record)) / min(OUTPUTS_AT_ONCE, shop.settings.fetch_per_host))
     outputs = plan(record, _values(record))
+    # The child holds the lease too, and stops when it is lost; to us its commit would look like a loss.
+    shop.leases.ending(record.ref)
     try:
         code = await alone.run(record.ref, record.token, rounds * shop.settings.fetch_timeout + ALONE_MARGIN)
     except asyncio.CancelledError:
