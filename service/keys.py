@@ -14,6 +14,7 @@
 | loss                     | zset   | for ever, trimmed       | sweeper              | scaling           |
 | kept:held                | zset   | for ever, till deleted  | commit               | prune             |
 | kept:rejected            | zset   | for ever, till deleted  | commit               | prune             |
+| payloads                 | string | for ever                | payloads             | prune             |
 | word:<name>:<value>      | zset   | for ever, trimmed       | accept, commit, …    | lists             |
 | words                    | zset   | for ever, trimmed       | accept, commit, …    | lists, trim       |
 | marked                   | hash   | for ever                | trim                 | lists, trim       |
@@ -81,6 +82,8 @@ KEPT_HELD = PREFIX + "kept:held"
 """Ended predictions with a held file, by when the oldest of them was held."""
 KEPT_REJECTED = PREFIX + "kept:rejected"
 """Those with a rejected file that is still there, by when the oldest of them was rejected."""
+PAYLOADS = PREFIX + "payloads"
+"""Up to which place in `expiry` what the provider said has been dropped; none until a retention is set."""
 WORD = PREFIX + "word:"
 """The blocks of sequence numbers in which something has a word that lists are searched by."""
 WORDS = PREFIX + "words"

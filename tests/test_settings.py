@@ -54,6 +54,7 @@ CONTRACT = {
     "retention": 30 * 86400,
     "held_retention": None,
     "rejected_retention": None,
+    "payload_retention": None,
     "refused_retention": 30 * 86400,
     "compact_after": 3600,
     "public_url": None,

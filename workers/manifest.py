@@ -50,7 +50,11 @@ async def write(shop: Workshop, record: PredictionRecord, outputs: Sequence[Outp
     """
     key = f"{folder(record)}/{layout.MANIFEST}"
     payload = record.payload or await _payload_before(shop, key, outputs)
-    whole = await _content(shop, record, outputs, end) | {"payload": payload}
+    whole = await _content(shop, record, outputs, end)
+    if record.payload_dropped_at:
+        payload = reduced(payload)
+        whole["payload_dropped_at"] = record.payload_dropped_at
+    whole["payload"] = payload
     covered = [one.index for one in outputs if _is_text(one) and one.nsfw is not Nsfw.CLEAN]
     if not in_the_open(outputs):
         await shop.vault.write(key, _encoded(whole), held=True)
@@ -64,6 +68,11 @@ async def write(shop: Workshop, record: PredictionRecord, outputs: Sequence[Outp
         # It stood there when nothing was stored yet: a review has released the first, or a replay found it.
         await shop.vault.delete(key, held=True)
     await shop.vault.write(key, _encoded(whole), held=False)
+
+
+def reduced(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays of it when its retention is over: the outputs, texts and links, which a replay needs."""
+    return {name: value for name, value in payload.items() if name == "outputs"}
 
 
 def in_the_open(outputs: Sequence[Output]) -> bool:

@@ -20,7 +20,7 @@ from service.errors import NotFound, TryLater
 from service.ledger import Commit, Note
 from service.moderation import Action
 from service.prediction import Disposition, Reason, Stage, Step, Verdict
-from workers import alone, manifest, review
+from workers import alone, manifest, payload, review
 from workers.keep import expire, fetch_and_keep, withdraw
 from workers.outage import written
 from workers.outputs import Settled, judge, only_fetches, plan, settle
@@ -67,12 +67,9 @@ async def process(shop: Workshop, ref: Ref) -> None:
 async def _put_off(shop: Workshop, ref: Ref) -> bool:
     """Whatever only fetches to where no room is: leases for all of it, again and again, would make none."""
     record = await shop.ledger.reading.record(ref)
-    if (
-        record is None
-        or record.corrupt
-        or record.verdict is not Verdict.COMPLETED
-        or _crashed_too_often(record)
-    ):
+    if record is None or record.corrupt or record.verdict is not Verdict.COMPLETED:
+        return False
+    if _crashed_too_often(record):
         return False
     outputs = plan(record, _values(record))
     if review.is_due(record, outputs):
@@ -140,6 +137,8 @@ async def _decide(shop: Workshop, record: PredictionRecord, outputs: list[Output
     notes: Notes = []
     if _crashed_too_often(record):
         return _given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED)
+    if was := payload.due(record):
+        return await payload.drop(shop, record, was)
     if record.verdict is not Verdict.COMPLETED:
         reason = record.said_reason or Reason.PROVIDER_FAILED
         failed = _final(shop, record, Settled(Stage.FAILED, reason), [], notes, error=record.said_error)

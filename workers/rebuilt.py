@@ -100,6 +100,7 @@ def _fields(said: Said, outputs: Sequence[Output], lines: Sequence[Said]) -> dic
         "rings": said["attempts"],
         "polls": 0,
         "payload": PAYLOAD_IN_THE_MANIFEST,
+        "payload_dropped_at": said.get("payload_dropped_at"),
         "outputs": plain_json.encoded([output.stored() for output in outputs]),
         "reviews": plain_json.encoded(kept["reviews"]) if kept["reviews"] else "",
         "metadata": plain_json.encoded(said["metadata"]) if said["metadata"] else "",

@@ -37,7 +37,7 @@ LEAD_FOR = 10.0
 SWEEP_MOST = 500
 TRIM_EVERY = 30.0
 HOOKS_EVERY = 30.0
-PRUNE_EVERY, PRUNE_MOST = 5.0, 25
+PRUNE_EVERY, PRUNE_MOST, PAYLOADS_MOST = 5.0, 25, 250
 COMPACT_MOST = 25
 """One batch takes Redis a millisecond, in which nobody else is served."""
 
@@ -167,6 +167,12 @@ class Sweeper:
             given = await self._ledger.pruning.hand_over(kind, lives, PRUNE_MOST) if lives else 0
             if given:
                 log.info("pruned", kind=kind, predictions=given)
+        if lives := self._settings.payload_retention:
+            _, given = await self._ledger.pruning.drop_payloads(
+                lives, self._settings.retention, PAYLOADS_MOST
+            )
+            if given:
+                log.info("pruned", kind="payload", predictions=given)
 
     async def _compact(self) -> None:
         after, done, looked = self._settings.compact_after, 0, 1

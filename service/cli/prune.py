@@ -25,10 +25,11 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is past its retention, and let it go: records, refused callbacks, held and rejected files.
+    """Show what is past its retention, and let it go: records, payloads, refused callbacks, held and
+    rejected files.
 
-    Files are deleted by the workers, which keep ledger and manifest in step. A retention that is not set
-    keeps its files for ever.
+    Files and payloads are deleted by the workers, which keep ledger and manifest in step. A retention that is
+    not set keeps for ever.
     """
     acts = yes and not dry_run
     told = asyncio.run(_prune(acts=acts))
@@ -61,6 +62,9 @@ async def _due(desk: Desk, now: float) -> dict[str, dict[str, Any]]:
             "done": 0,
         },
     }
+    if lives := settings.payload_retention:
+        due = await ledger.pruning.payloads_due(lives, settings.retention, now)
+    told["payload"] = {"due": due if lives else 0, "bytes": None, "done": 0}
     for kind in KINDS:
         lives = settings.file_retentions[kind]
         found = await ledger.pruning.due(kind, lives, now) if lives else None
@@ -69,13 +73,17 @@ async def _due(desk: Desk, now: float) -> dict[str, dict[str, Any]]:
 
 
 async def _acted(desk: Desk, now: float) -> dict[str, int]:
-    """Records and callbacks forgotten; of files the predictions whose workers delete them."""
+    """Records and callbacks forgotten; of the rest the predictions whose workers delete it."""
     ledger, settings = desk.ledger, desk.settings
-    done = {"records": 0, "refused": 0}
+    done = {"records": 0, "refused": 0, "payload": 0}
     while forgotten := await ledger.sweeping.trim(AT_ONCE):
         done["records"] += forgotten
     while forgotten := await ledger.refusals.forget(now - settings.refused_retention):
         done["refused"] += forgotten
+    looked, lives = 1, settings.payload_retention
+    while lives and looked:
+        looked, given = await ledger.pruning.drop_payloads(lives, settings.retention, AT_ONCE)
+        done["payload"] += given
     for kind in KINDS:
         done[kind] = 0
         lives = settings.file_retentions[kind]

@@ -39,6 +39,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
 | backup, bring, of b                                        | O(b log n)                                 |
 | prune, of at most m; what is due, of m predictions         | O((1 + m) log n); O(log n + m)             |
+| drop payloads, of at most m; payloads due  | O(log n + m log n); O(log n)               |
 | rebuild, of b with their lines and events                  | O(b log n)                                 |
 """
 

@@ -29,7 +29,7 @@ know it takes the record for corrupt, and not for a completion without outputs."
 _STAY = frozenset(
     {
         *("stage", "verdict", "status", "digest", "nsfw", "day", "generation"),
-        *("sequence", "token", "rings", "attempts"),
+        *("sequence", "token", "rings", "attempts", "payload_dropped_at"),
     }
 )
 """What accept, lease and the moves look at."""

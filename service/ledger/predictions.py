@@ -22,7 +22,7 @@ from service.ledger.runs import NO_TURN
 from service.prediction import LEGAL_MOVES, Disposition, Reason, Ref, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from service.events import Event
     from service.ledger.runs import Turn
@@ -69,6 +69,10 @@ class Commit:
     failures: int = 0
     manifest: bool = False
     """Its manifest is written, and holds the payload."""
+    payload: Mapping[str, Any] | None = None
+    """What the record is to hold instead of what it held; None: that stays."""
+    payload_dropped_at: str = ""
+    """As RFC 3339, when only its outputs are left of it."""
     due_in: float = 0.0
     """Seconds until the next attempt, when it goes back to accepted."""
     notes: Sequence[Note] = ()
@@ -80,6 +84,10 @@ class Commit:
         fields = {"reason": self.reason or "", "error": self.error, "failures": str(self.failures)}
         if self.manifest:
             fields["manifest"] = "1"
+        if self.payload is not None:
+            fields["payload"] = plain_json.encoded(self.payload)
+        if self.payload_dropped_at:
+            fields["payload_dropped_at"] = self.payload_dropped_at
         if self.outputs is not None:
             fields["outputs"] = plain_json.encoded(self.outputs)
             held = any(output["disposition"] == Disposition.HELD for output in self.outputs)

@@ -1,4 +1,4 @@
-"""Files that only a retention deletes: which are due, and their predictions given to a worker for it."""
+"""What only a retention deletes, files and payloads: what is due, and its predictions given to a worker."""
 
 from __future__ import annotations
 
@@ -43,6 +43,30 @@ class Pruning:
             again, _ = await self._scripts.run("prune", kind, f"{lives:.3f}", len(compact))
             given += again
         return int(given)
+
+    async def drop_payloads(self, lives: float, retention: float, limit: int) -> tuple[int, int]:
+        """Let workers drop payloads of what ended more than `lives` seconds ago, about `limit` at once and
+        the oldest first: how many it looked at, and how many it gave. `retention` of predictions in seconds.
+        """
+        looked, given, compact = await self._payloads(lives, retention, limit)
+        for ref in compact:
+            await restore(self._scripts, ref)
+        if compact:
+            looked, given, _ = await self._payloads(lives, retention, limit)
+        return looked, given
+
+    async def _payloads(self, lives: float, retention: float, limit: int) -> tuple[int, int, list[str]]:
+        looked, given, compact = await self._scripts.run(
+            "payloads", f"{lives:.3f}", f"{int(retention)}", limit
+        )
+        return int(looked), int(given), compact
+
+    async def payloads_due(self, lives: float, retention: float, now: float) -> int:
+        """At most; some may have been dropped already."""
+        with reaching():
+            mark = cast("str | None", await self._redis.get(keys.PAYLOADS))
+            first = f"({mark}" if mark else "-inf"
+            return int(await self._redis.zcount(keys.EXPIRY, first, now + int(retention) - lives))
 
     async def due(self, kind: str, lives: float, now: float) -> Due:
         """Looks at every prediction that has some."""

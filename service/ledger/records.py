@@ -77,6 +77,8 @@ class PredictionRecord:
     nsfw: tuple[Nsfw, ...] = ()
     payload: Mapping[str, Any] = field(default_factory=dict)
     """Empty when it stands in the manifest alone, some time after the end."""
+    payload_dropped_at: str = ""
+    """As RFC 3339, when only the outputs are left of the payload."""
     outputs: tuple[dict[str, Any], ...] = ()
     """What became of each output so far, private fields included."""
     reviews: Mapping[int, Review] = field(default_factory=dict)
@@ -84,7 +86,7 @@ class PredictionRecord:
     was: Ending | None = None
     """Only while a review is being carried out."""
     prune: Mapping[str, Any] = field(default_factory=dict)
-    """`held` or `rejected` → seconds, only while files that are older are to be deleted."""
+    """`held`, `rejected` or `payload` → seconds, only while what is older is to be deleted."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     """Of its timeline, as they were when it was leased; where it was not, or was compact, none."""
@@ -141,6 +143,7 @@ class PredictionRecord:
             failures=read("failures", int, 0),
             nsfw=unpack(fields.get("nsfw", "")),
             payload=read("payload", _payload, {}),
+            payload_dropped_at=fields.get("payload_dropped_at", ""),
             outputs=read("outputs", _objects, ()),
             reviews=read("reviews", decisions.reviews, {}),
             was=read("was", decisions.ending, None),

@@ -75,6 +75,9 @@ class Fields(BaseModel):
     rejected_retention: Annotated[Duration, longer_than("0s")] | None = setting(
         None, "How long a rejected file stays after its rejection; not set = for ever"
     )
+    payload_retention: Annotated[Duration, longer_than("0s")] | None = setting(
+        None, "How long what the provider said stays after the end, its outputs apart; not set = for ever"
+    )
     refused_retention: Annotated[Duration, longer_than("0s"), at_most("30d")] = setting(
         "30d", "How long a callback that was turned away stays in the list, which has the last 1,000"
     )
@@ -208,7 +211,7 @@ class Fields(BaseModel):
             raise ValueError("is not a loopback address: set CATCHLIGHT_ADMIN_TOKEN, or listen on 127.0.0.1")
         return host
 
-    @field_validator("held_retention", "rejected_retention")
+    @field_validator("held_retention", "rejected_retention", "payload_retention")
     @classmethod
     def _guard_what_the_ledger_knows(cls, seconds: float | None, info: ValidationInfo) -> float | None:
         if seconds is not None and seconds >= info.data.get("retention", seconds + 1):

@@ -134,7 +134,8 @@ local function first_or_better(ref, item, existing)
   end
   complete(ref, item)
   update(ref, item, {'model', 'created_at', 'metadata'})
-  redis.call('HDEL', K.PREDICTION .. ref, 'outputs', 'crashes', 'crashes_alone', 'redeliver')
+  redis.call('HDEL', K.PREDICTION .. ref, 'outputs', 'crashes', 'crashes_alone', 'redeliver', 'was', 'prune',
+    'payload_dropped_at')
   back_to_work(ref, existing.stage)
   return 'advanced'
 end

@@ -55,7 +55,9 @@ if TERMINAL[to] then
     local since = type(what.kept) == 'table' and what.kept[name]
     if since then redis.call('ZADD', set, instant(since), ref) elseif since == false and was then redis.call('ZREM', set, ref) end
   end
-  age(ref, what.retention)
+  -- Without its payload it lives no longer than with it, and it is not looked at again.
+  local kept = was and was.expires and (what.fields.payload_dropped_at or not outputs)
+  age(ref, kept and math.max(math.floor(tonumber(was.expires) - NOW), 60) or what.retention)
   redis.call('ZADD', K.SETTLED, instant(NOW), ref)
   if not was then count('stage_' .. to) end
 elseif what.due_in > 0 then

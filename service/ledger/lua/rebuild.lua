@@ -50,4 +50,6 @@ if redis.call('EXISTS', K.SEQUENCE) == 0 then
 end
 local words = {}
 for i = 3, #ARGV do words[i - 2] = rebuild(cjson.decode(ARGV[i])) end
+-- Some may have a payload and stand behind the mark.
+redis.call('DEL', K.PAYLOADS)
 return words
