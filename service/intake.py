@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 BATCH = 256
 BATCH_BYTES = 16 * 1024 * 1024
 """A batch is one command: a few large callbacks must not make it longer than Redis likes."""
-ANSWER_WITHIN = 1.5
-"""Seconds. A receiver answers 503 within two, however many batches stand before a Redis that is silent."""
+ANSWER_WITHIN = 1.2
+"""Seconds. A receiver answers 503 within two, however many batches stand before a Redis that is silent, and
+however busy its machine is with answering all the others.
+"""
 
 SLICE = 16
 """So many are answered in one turn of the loop. Their senders' next callbacks then go to Redis while the
