@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +16,7 @@ import structlog
 
 from service import clock, failpoints, runs, wavespeed
 from service.errors import CatchlightError, Conflict, InvalidInput, LedgerDown, NotFound, SubmitUnknown
+from service.given import check_id, check_key, check_metadata
 from service.ledger import Arrival
 from service.ledger.intents import Intent
 from service.ledger.runs import NO_TURN
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("operator")
 
 DEFAULT_SOURCE = wavespeed.SOURCE
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
-_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-_METADATA_MOST = 16 * 1024
 _WRITE_TRIES = 10
 
 
@@ -51,29 +48,6 @@ class Submission:
         elsewhere = [] if self.source == DEFAULT_SOURCE else [self.source]
         said = json.dumps([self.model, self.input, self.metadata, *elsewhere], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()
-
-
-def check_id(id_: str) -> str:
-    """Raises InvalidInput for what can be no provider's id."""
-    if not _ID.fullmatch(id_):
-        raise InvalidInput("id", "must be 1 to 128 of A-Z, a-z, 0-9, _ and -")
-    return id_
-
-
-def check_key(key: object) -> None:
-    """Raises InvalidInput for what cannot be an Idempotency-Key."""
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise InvalidInput("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-
-
-def check_metadata(metadata: Mapping[str, Any]) -> None:
-    """Raises InvalidInput for what is no JSON, or too much of it."""
-    try:
-        size = len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput("metadata", "must be plain JSON") from error
-    if size > _METADATA_MOST:
-        raise InvalidInput("metadata", f"must be at most {_METADATA_MOST} bytes of JSON")
 
 
 class Operator:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LAYERS = (
     (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
-        "drift sources settings"
+        "drift sources settings given"
     ),
     "wavespeed ledger queues logs metrics embedded failpoints ending login garbage",
     "intake operator reviewing comparing runs",

@@ -17,9 +17,10 @@ from service.errors import (
     ProviderRefused,
     SubmitUnknown,
 )
+from service.given import check_id
 from service.intake import Intake
 from service.ledger import Ledger
-from service.operator import Operator, Submission, check_id
+from service.operator import Operator, Submission
 from service.prediction import Ref, Stage, Step, Via
 from service.settings import Settings
 from service.simulator.run import running

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from service import wavespeed
 from service.errors import InvalidInput
-from service.operator import DEFAULT_SOURCE, Submission, check_key, check_metadata
+from service.given import check_key, check_metadata
+from service.operator import DEFAULT_SOURCE, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

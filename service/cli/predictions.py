@@ -12,8 +12,8 @@ from service.cli import paragraph, screen
 from service.cli.context import Desk, opened
 from service.cli.spans import ago
 from service.errors import NotFound
+from service.given import check_id
 from service.ledger.query import WORDS, parse
-from service.operator import check_id
 
 MOST = 200
 _PARTS = {

@@ -10,8 +10,8 @@ import typer
 
 from service.cli import bulk, screen
 from service.cli.operating import operating
+from service.given import check_id
 from service.ledger.runs import RATE, Kind, Order
-from service.operator import check_id
 
 
 class From(StrEnum):

@@ -12,8 +12,8 @@ from service.cli import screen
 from service.cli.context import opened
 from service.cli.spans import ago
 from service.errors import NotFound
+from service.given import check_id
 from service.ledger.query import parse
-from service.operator import check_id
 from service.prediction import TERMINAL, Disposition
 from service.review import Decision
 from service.reviewing import Reviewer

@@ -13,7 +13,8 @@ from service.cli.batch import submit_all
 from service.cli.batch_file import Given
 from service.cli.operating import operating
 from service.errors import InvalidInput, NotFound
-from service.operator import DEFAULT_SOURCE, Submission, check_id
+from service.given import check_id
+from service.operator import DEFAULT_SOURCE, Submission
 from service.prediction import TERMINAL, Stage
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.errors import InvalidInput, NotFound
-from service.operator import check_id
+from service.given import check_id
 
 if TYPE_CHECKING:
     from starlette.requests import Request
