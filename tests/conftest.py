@@ -13,7 +13,6 @@ import redis
 from service import embedded
 from service.ledger import Ledger
 from tests.builders import RETENTION, Clock
-from tests.sharing import shared_out
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,11 +22,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Of the fault suites; they stand here, as pytest reads options only from the uppermost conftest."""
     parser.addoption("--faults", choices=("short", "long"), default="short", help="size of the fault suites")
     parser.addoption("--seed", type=int, default=1, help="what the faults' chance begins with")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    items[:] = shared_out(items, workers)
 
 
 @pytest.fixture
