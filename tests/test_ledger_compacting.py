@@ -9,7 +9,7 @@ import pytest
 from service import events, keys
 from service.errors import Conflict
 from service.hooks import Dead, Delivered, Retry
-from service.ledger import Commit, Ledger, compact
+from service.ledger import Commit, Ledger, compact, finding, reading
 from service.ledger.query import Query
 from service.prediction import Disposition, Reason, Stage, Step, Via
 from service.review import Decision
@@ -66,6 +66,24 @@ async def compacted(ledger: Ledger, clock: Clock) -> int:
     clock.advance(AFTER)
     _, done = await ledger.compacting.compact(AFTER, 100)
     return done
+
+
+async def test_what_becomes_compact_while_it_is_looked_for_by_its_hook_is_found(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hooks stand beside it before, and in it afterwards."""
+
+    async def and_then(redis: Any, refs: Any) -> dict[str, set[str]]:
+        hooks = await finding.hooks_of(redis, refs)
+        assert await compacted(ledger, clock) == 1
+        return hooks
+
+    await ended(ledger)
+    monkeypatch.setattr(reading, "hooks_of", and_then)
+    assert await ledger.reading.still(Query(hook="crm"), ref()) is not None
+    monkeypatch.undo()
+    assert await ledger.reading.still(Query(hook="crm"), ref()) is not None
+    assert await ledger.reading.still(Query(hook="mail"), ref()) is None
 
 
 async def is_compact(ledger: Ledger, id_: str = "p1") -> bool:

@@ -12,7 +12,7 @@ from service.ledger.walking import Walk, words_like
 from service.prediction import Nsfw, Ref, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from service.ledger.connection import Redis
     from service.ledger.delivery import DeliveryRecord
@@ -93,11 +93,12 @@ class Finding:
         return (found.created_at or 0.0) if found else None
 
 
-async def hooks_of(
-    redis: Redis, refs: Sequence[str], in_whole: Mapping[str, Iterable[Mapping[str, str]]]
-) -> dict[str, set[str]]:
-    """Of each prediction the hooks that it has deliveries for; of a compact one they stand in `in_whole`."""
-    hooks = {ref: {one["hook"] for one in in_whole.get(ref, ())} for ref in refs}
+async def hooks_of(redis: Redis, refs: Sequence[str]) -> dict[str, set[str]]:
+    """Of each prediction the hooks that it has deliveries for; of a compact one none, they stand in its hash.
+
+    To be asked before the hashes are: what becomes compact in between is then found there.
+    """
+    hooks: dict[str, set[str]] = {ref: set() for ref in refs}
     with reaching():
         async with redis.pipeline(transaction=False) as pipe:
             for ref in refs:

@@ -161,6 +161,9 @@ class Reading:
         self, chunk: Sequence[tuple[str, str]], query: Query
     ) -> list[tuple[str, PredictionRecord | None]]:
         """Without those that the hook of the query was not told of."""
+        told = None
+        if query.hook != ALL:
+            told = await hooks_of(self._redis, [ref for ref, _ in chunk])
         with reaching():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for ref, _ in chunk:
@@ -172,10 +175,9 @@ class Reading:
             [ref for (ref, _), fields in zip(chunk, found, strict=True) if compact.is_compact(fields)]
         )
         listed = [whole.get(ref, fields) for (ref, _), fields in zip(chunk, found, strict=True)]
-        told = None
-        if query.hook != ALL:
-            in_whole = {ref: _whole(fields).deliveries.values() for ref, fields in whole.items()}
-            told = await hooks_of(self._redis, [ref for ref, _ in chunk], in_whole)
+        if told is not None:
+            for ref, fields in whole.items():
+                told[ref] |= {one["hook"] for one in _whole(fields).deliveries.values()}
         # One that cannot be read is still known by its key.
         return [
             (sequence, PredictionRecord.load(at | fields) if "stage" in fields and wanted else None)
