@@ -265,6 +265,20 @@ async def test_a_clock_that_is_set_makes_no_lease_run_out_and_nothing_wait(
     assert [await stage_of(ledger, id_) for id_ in ("before", "between")] == [Stage.WORKING] * 2
 
 
+async def test_what_was_written_after_a_step_forward_does_not_wait_for_as_long(
+    ledger: Ledger, clock: Clock
+) -> None:
+    await accept(ledger, tracked("before", due_in=60))
+    await ledger.sweeping.sweep(10, reclaim=True)
+    clock.advance(3600)
+    await accept(ledger, tracked("since", due_in=5))
+    assert (await ledger.sweeping.sweep(10, reclaim=True, elapsed=0.0)).stepped == 3600
+    clock.advance(6)
+    assert [one.ref.id for one in await ledger.sweeping.due_polls(10, 2, 1.5, 60)] == ["since"]
+    clock.advance(55)
+    assert "before" in [one.ref.id for one in await ledger.sweeping.due_polls(10, 2, 1.5, 60)]
+
+
 async def test_a_sweep_that_comes_late_is_no_step_of_the_clock(ledger: Ledger, clock: Clock) -> None:
     await ledger.sweeping.sweep(10, reclaim=True)
     clock.advance(100)

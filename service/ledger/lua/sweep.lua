@@ -9,7 +9,7 @@ local reclaim = ARGV[4] == '1'
 local rung, crashed, redelivered = 0, 0, 0
 
 -- A server's clock that is set moves every due time away from its meaning: leases would all seem to have run out, or
--- what is due would wait for an hour. So all due times are set along. Those that were written since the step go too far,
+-- what is due would wait for an hour. So all due times are set along. Set back, those that were written since go too far,
 -- hence nobody's lease is reclaimed for as long as a lease lasts: whoever is alive renews meanwhile.
 local STEP = 5
 local function stepped()
@@ -17,8 +17,11 @@ local function stepped()
   redis.call('SET', K.CLOCK, instant(NOW))
   local by = NOW - last - (elapsed or math.max(0, NOW - last))
   if math.abs(by) < STEP then return 0 end
+  -- Set forward, what was written since is not due before the new time, and nothing of it is moved: it would wait for
+  -- as long as the step. What waits for longer than that is left alone too, and is only early.
+  local before = by > 0 and '(' .. instant(last + by) or '+inf'
   for _, set in ipairs({K.DUE_WORK, K.DUE_POLL, K.DELIVERIES_WAITING, K.DELIVERIES_ACTIVE}) do
-    local all = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
+    local all = redis.call('ZRANGEBYSCORE', set, '-inf', before, 'WITHSCORES')
     for i = 1, #all, 2 do redis.call('ZADD', set, instant(tonumber(all[i + 1]) + by), all[i]) end
   end
   reclaim = false
