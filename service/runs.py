@@ -15,11 +15,13 @@ from service.ledger.runs import Kind, Left, Order, Turn
 from service.prediction import TERMINAL, Ref, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from service.ledger import DeliveryRecord, Ledger
     from service.ledger.runs import Run
 
+    Member = tuple[str, str]
+    """Of a run, with the instant that its plan tells of it."""
 
 MEMBERS_MOST = 100_000
 RATE_LEAST, RATE_MOST = 0.001, 10_000.0
@@ -183,31 +185,41 @@ async def shown(ledger: Ledger, run: Run) -> dict[str, Any]:
     }
 
 
-async def _predictions(ledger: Ledger, query: str, now: float) -> list[tuple[str, str]]:
+async def _predictions(ledger: Ledger, query: str, now: float) -> list[Member]:
     """Those that have ended: what is still on its way needs no push. Newest first, with when they ended."""
     wanted = parse(query, now)
-    found: list[tuple[str, str]] = []
-    cursor: str | None = None
-    while True:
-        items, cursor = await ledger.reading.page(wanted, _PAGE, cursor)
-        found += [
-            (str(Ref(item["source"], item["id"])), item["finished_at"] or "")
-            for item in items
-            if item["stage"] in TERMINAL
-        ]
-        _check_amount(found)
-        if cursor is None:
-            return found
+
+    def ended(item: Mapping[str, Any]) -> Member | None:
+        ref = str(Ref(item["source"], item["id"]))
+        return (ref, item["finished_at"] or "") if item["stage"] in TERMINAL else None
+
+    return await _all(lambda cursor: ledger.reading.page(wanted, _PAGE, cursor), ended)
 
 
-async def _deliveries(ledger: Ledger, query: str, now: float) -> list[tuple[str, str]]:
+async def _deliveries(ledger: Ledger, query: str, now: float) -> list[Member]:
+    """Those that are over, with when they were made."""
     wanted = parse_deliveries(query, now)
-    found: list[tuple[str, str]] = []
+
+    def ended(item: Mapping[str, Any]) -> Member | None:
+        return (item["id"], item["created_at"] or "") if item["state"] in _ENDED else None
+
+    return await _all(lambda cursor: ledger.reading.deliveries(_PAGE, cursor, wanted), ended)
+
+
+async def _all(
+    page: Callable[[str | None], Awaitable[tuple[list[dict[str, Any]], str | None]]],
+    member: Callable[[Mapping[str, Any]], Member | None],
+) -> list[Member]:
+    """Of all pages. Raises InvalidInput for too many."""
+    found: list[Member] = []
     cursor: str | None = None
     while True:
-        items, cursor = await ledger.reading.deliveries(_PAGE, cursor, wanted)
-        found += [(item["id"], item["created_at"] or "") for item in items if item["state"] in _ENDED]
-        _check_amount(found)
+        items, cursor = await page(cursor)
+        found += filter(None, map(member, items))
+        if len(found) > MEMBERS_MOST:
+            raise InvalidInput(
+                "query", f"finds more than {MEMBERS_MOST:,}; narrow it, as with since: and until:"
+            )
         if cursor is None:
             return found
 
@@ -215,8 +227,3 @@ async def _deliveries(ledger: Ledger, query: str, now: float) -> list[tuple[str,
 def _check_rate(rate: float) -> None:
     if not RATE_LEAST <= rate <= RATE_MOST:
         raise InvalidInput("rate", f"is a number per second, from {RATE_LEAST:g} to {RATE_MOST:,.0f}")
-
-
-def _check_amount(found: Sequence[object]) -> None:
-    if len(found) > MEMBERS_MOST:
-        raise InvalidInput("query", f"finds more than {MEMBERS_MOST:,}; narrow it, as with since: and until:")

@@ -81,3 +81,27 @@ async def test_a_run_that_is_forgotten_is_none(ledger: Ledger) -> None:
     await asyncio.gather(*carrier._tasks.values())
     assert await ledger.runs.asked(5) == []
     await carrier.stop()
+
+
+async def test_a_bug_of_one_is_no_secret_and_the_others_go_on(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await planned(ledger)
+    carrier = Carrier(ledger, lambda: True)
+
+    async def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(runs, "carry_on", fails)
+    await carrier.look()
+    await until(lambda: all(task.done() for task in carrier._tasks.values()))
+    with pytest.raises(RuntimeError, match="a bug"):
+        await carrier.look()
+    monkeypatch.undo()
+    await carrier.look()
+
+    async def over() -> bool:
+        return not await ledger.runs.asked(5)
+
+    await until(over)
+    await carrier.stop()

@@ -92,6 +92,25 @@ def test_a_callback_that_came_too_late_is_not_called_a_missing_one() -> None:
     assert "a callback came too old to be believed 22:13:11; found by poll 22:13:12, 1.0 s later." in told
 
 
+def test_only_what_changed_nothing_is_said_to_have_changed_nothing() -> None:
+    """Neither the word of its progress before, nor the completion that came after a failure."""
+    told = tell(
+        prediction(
+            Stage.DONE,
+            (99, Step.CALLED_BACK, "processing"),
+            (90, Step.CALLED_BACK, "failed"),
+            (90, Step.ACCEPTED, "failed"),
+            (89, Step.COMMITTED, "failed"),
+            (80, Step.CALLED_BACK, "completed"),
+            (80, Step.ACCEPTED, "completed"),
+            (79, Step.COMMITTED, "done"),
+        ),
+        NOW,
+    )
+    assert "changed nothing" not in told
+    assert "called back as failed 22:11:50; failed 22:11:51, 1.0 s later; called back 22:12:00" in told
+
+
 def test_troubles_are_told_once_with_their_number() -> None:
     told = tell(
         prediction(

@@ -30,8 +30,9 @@ class Carrier:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def look(self) -> None:
-        """Start what was asked for, first come first served."""
-        self._tasks = {run_id: task for run_id, task in self._tasks.items() if not task.done()}
+        """Start what was asked for, first come first served. Raises what an earlier one came to."""
+        for run_id in [run_id for run_id, task in self._tasks.items() if task.done()]:
+            self._tasks.pop(run_id).result()
         for run_id in await self._ledger.runs.asked(AT_ONCE):
             if run_id not in self._tasks:
                 self._tasks[run_id] = asyncio.create_task(self._carry(run_id))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import typer
 
 from service.cli.commands import root
+from service.cli.exits import FAILED, NOT_FOUND, UNHEALTHY, USAGE
 from service.errors import CatchlightError, ConfigError, InvalidInput, LedgerDown, NotFound
 
-FAILED = 1
 EXIT_CODES: tuple[tuple[type[CatchlightError], int], ...] = (
-    (ConfigError, 2),
-    (InvalidInput, 2),
-    (NotFound, 3),
-    (LedgerDown, 4),
+    (ConfigError, USAGE),
+    (InvalidInput, USAGE),
+    (NotFound, NOT_FOUND),
+    (LedgerDown, UNHEALTHY),
 )
-"""Exit codes of our errors, 1 for all others. Commands themselves say 4 (unhealthy) and 5 (partly done)."""
+"""Of our errors; FAILED for all others."""
 
 
 def main() -> int:

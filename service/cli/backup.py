@@ -14,6 +14,7 @@ import typer
 from service import clock
 from service.cli import screen
 from service.cli.context import opened
+from service.cli.exits import PARTLY
 from service.errors import InvalidInput, NotFound
 from service.ledger import backup_file, schema
 from service.ledger.copying import AT_ONCE, Copied
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
     from typing import IO
-
-PARTLY = 5
 
 
 def backup(

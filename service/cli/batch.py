@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from service.cli import batch_file, screen
+from service.cli.exits import FAILED, PARTLY, USAGE
 from service.cli.operating import operating
 from service.durations import jittered
 from service.errors import (
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 PATIENCE = 900.0
 """Seconds in which the provider takes nothing before the rest of a batch is left for another run."""
-FAILED, USAGE, PARTLY = 1, 2, 5
 _ENDING = frozenset({Refusal.INSUFFICIENT_BALANCE, Refusal.KEY_REFUSED})
 
 

@@ -10,6 +10,7 @@ import typer
 
 from service import clock, runs
 from service.cli import screen
+from service.cli.exits import FAILED, PARTLY, USAGE
 from service.cli.spans import span
 from service.errors import LedgerDown
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from service.ledger import Ledger
     from service.ledger.runs import Order, Run
 
-FAILED, USAGE, PARTLY = 1, 2, 5
 _SAY_EVERY = 2.0
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]

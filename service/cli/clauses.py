@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 AT_ONCE = 0.05
-_CALLBACKS_OF_LIST = {Step.POLLED: "found by poll", Step.RECONCILED: "found in the provider's list"}
+_FOUND: dict[str, str] = {Step.POLLED: "found by poll", Step.RECONCILED: "found in the provider's list"}
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 
 
@@ -37,8 +37,9 @@ class _Telling:
         self._clauses: list[str] = []
         self._before: float | None = None
         self._day = clock.rfc3339(now)[:10]
-        self._arrived_by: str | None = None
-        self._called_back = self._again = self._leases = 0
+        self._arrived_by = ""
+        self._called_back = self._completed = False
+        self._again = self._leases = 0
         self._troubles: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
 
@@ -73,11 +74,11 @@ class _Telling:
         self._arrived_by = step
         if step != Step.CALLED_BACK:
             return
-        self._called_back += 1
+        self._called_back = True
         if detail == "outside the tolerance":
             self._created_first()
             self._say("a callback came too old to be believed", at)
-        elif self._leases or self._called_back > 1:
+        elif self._completed:
             self._again += 1
 
     def _created_first(self) -> None:
@@ -87,9 +88,13 @@ class _Telling:
 
     def accepted(self, at: float, _: str, detail: str) -> None:
         self._created_first()
-        by = _CALLBACKS_OF_LIST.get(Step(self._arrived_by)) if self._arrived_by in list(Step) else None
+        by = _FOUND.get(self._arrived_by)
         if by and not self._called_back:
             self._clauses.append("no callback")
+        if self._completed and not by:
+            # It did change something: a completion that supersedes a failure.
+            self._again -= 1
+        self._completed = True
         ended = "" if detail in ("", "completed") else f" as {detail}"
         self._say(f"{by or 'called back'}{ended}", at)
 

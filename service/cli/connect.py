@@ -14,6 +14,7 @@ import typer
 
 from service import wavespeed
 from service.cli import screen
+from service.cli.exits import PARTLY, UNHEALTHY
 from service.cli.proof import Answered, Result, call_back
 from service.cli.secret_files import given, write_new
 from service.cli.trigger import receiver_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from service.settings import Settings
 
-FAILED, UNHEALTHY, PARTLY = 1, 4, 5
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 

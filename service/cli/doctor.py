@@ -9,6 +9,7 @@ import typer
 
 from service.cli import checks, screen, server_checks
 from service.cli.context import ledger_of
+from service.cli.exits import UNHEALTHY, USAGE
 from service.cli.health import ROLES
 from service.errors import ConfigError, InvalidInput
 from service.ledger.durability import Finding, State
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from service.settings import Settings
-
-USAGE, UNHEALTHY = 2, 4
 
 
 def command(

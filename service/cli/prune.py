@@ -10,13 +10,13 @@ import typer
 from service import clock
 from service.cli import screen
 from service.cli.context import opened
+from service.cli.exits import USAGE
 from service.ledger.pruning import KINDS
 
 if TYPE_CHECKING:
     from service.cli.context import Desk
 
 AT_ONCE = 100
-USAGE = 2
 
 
 def command(

@@ -10,6 +10,7 @@ import typer
 
 from service.cli import errands, screen
 from service.cli.context import opened, redis_address
+from service.cli.exits import PARTLY, USAGE
 from service.settings.environment import child_environment
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 7 * 86_400.0
 """Seconds. A million manifests in a bucket take hours."""
-USAGE, PARTLY = 2, 5
 
 
 class From(StrEnum):

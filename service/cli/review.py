@@ -10,6 +10,7 @@ import typer
 from service import clock, login, logs, reviewing
 from service.cli import screen
 from service.cli.context import opened
+from service.cli.exits import FAILED
 from service.cli.spans import ago
 from service.errors import NotFound
 from service.given import check_id
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from service.prediction import Ref
 
 LOOK_EVERY = 0.5
-FAILED = 1
 _COLUMNS = ("id", "index", "nsfw", "model", "media_type", "bytes", "width", "height", "held", "error")
 _NEXT = {
     Decision.APPROVE: "a worker moves it to its normal place",

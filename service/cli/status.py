@@ -10,6 +10,7 @@ import typer
 from service import clock
 from service.cli import health, screen
 from service.cli.context import ledger_of
+from service.cli.exits import UNHEALTHY
 from service.cli.spans import ago
 from service.drift import NUMBERS
 from service.errors import LedgerDown
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from service.ledger import Ledger
     from service.settings import Settings
 
-UNHEALTHY = 4
 _LATELY = 3600.0
 _LOOKED_AT = 200
 """Refused callbacks."""

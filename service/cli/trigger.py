@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from service.cli import screen
+from service.cli.exits import FAILED
 from service.errors import ConfigError, InvalidInput
 from service.settings import load
 from service.simulator.plot import Kind
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from service.simulator.truth import Sent
     from service.sources import Source
 
-FAILED = 1
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to knock, not where to listen
 
 

@@ -51,10 +51,8 @@ def decide(  # noqa: PLR0917 - the facts of one attempt, in the order in which t
     `status` is None when no answer came, and `error` says why. `attempts` counts the one just made;
     `schedule` and `now` are in seconds; 0 ≤ `fraction` < 1 feeds the jitter.
     """
-    if status is not None and 200 <= status < 300:  # noqa: PLR2004 - the class of success in HTTP
-        return Delivered()
-    if status == _GONE:
-        return Dead(_SAID_GONE, disable=True)
+    if (final := _final(status)) is not None:
+        return final
     if attempts > len(schedule):
         return Dead(f"{_failure(status, error)}, after {attempts} attempts", disable=False)
     wait = jittered(schedule[attempts - 1], fraction)
@@ -71,13 +69,18 @@ def decide_probe(
     It uses up no attempt: whichever delivery happens to be the probe would be the one to die of it. But it
     has no more time than by its schedule: `failing_for` and all waits of that are seconds.
     """
-    if status is not None and 200 <= status < 300:  # noqa: PLR2004 - the class of success in HTTP
-        return Delivered()
-    if status == _GONE:
-        return Dead(_SAID_GONE, disable=True)
+    if (final := _final(status)) is not None:
+        return final
     if failing_for > sum(schedule):
         return Dead(f"{_failure(status, error)}, for {failing_for / 3600:.1f} h", disable=False)
     return Parked()
+
+
+def _final(status: int | None) -> Delivered | Dead | None:
+    """What it means however often it was tried before; None for an answer that leaves that open."""
+    if status is not None and 200 <= status < 300:  # noqa: PLR2004 - the class of success in HTTP
+        return Delivered()
+    return Dead(_SAID_GONE, disable=True) if status == _GONE else None
 
 
 def _failure(status: int | None, error: str) -> str:

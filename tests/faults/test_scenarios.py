@@ -92,12 +92,13 @@ def test_f10_a_storage_that_is_gone_for_a_while_delays_and_acks_go_on(
         load = Load(family, chance, 60 * times, 15)
         load.reached(20)
         away = family.storage.with_name("away")
-        family.storage.rename(away)
-        family.storage.write_text("no folder")
+        away.write_text("no folder")
+        # At once, for in between a worker would make a folder of its own there.
+        disks.exchange(family.storage, away)
         pause(chance, 2 * times, 3 * times)
         assert prober.last_status == 200
-        family.storage.unlink()
-        away.rename(family.storage)
+        disks.exchange(family.storage, away)
+        away.unlink()
         load.wait()
         family.ends_well()
 
