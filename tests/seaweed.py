@@ -19,7 +19,7 @@ import pytest
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from workers.storage.objects import CLIENT
+from service.storage.objects import CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.settings import load
+from service.storage.disk import look_at
 from tests.disks import small_disk
 from workers.errands import check
-from workers.storage.disk import look_at
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.storage.disk import KEPT_BYTES, Disk, kept_bytes, lacking, look_at
 from tests.disks import small_disk
-from workers.storage.disk import KEPT_BYTES, Disk, kept_bytes, lacking, look_at
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
+from service.storage import layout
 from tests.corpus import SMUGGLED, WORDS, rows, unfold
 from tests.serving import callback, serving, stored
 from tests.strangers import BODY_DEADLINE, Impatient, contents, exchange_all, statuses
-from workers.storage import layout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

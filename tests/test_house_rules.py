@@ -21,7 +21,7 @@ LAYERS = (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
         "drift sources settings given"
     ),
-    "wavespeed ledger queues logs metrics embedded failpoints ending login garbage",
+    "wavespeed ledger queues logs metrics storage embedded failpoints ending login garbage",
     "intake operator reviewing comparing runs",
     "web cli simulator",
 )

@@ -13,10 +13,10 @@ from service.ledger.refusals import Batch, RefusedCallback
 from service.refusals import RefusedFor
 from service.review import Decision
 from service.simulator.scenario import Scenario
+from service.storage import open_vault
 from tests.commandline import CommandLine
 from tests.workplace import dispositions, shop_of, steps, workplace
 from workers.reindex import Reindex
-from workers.storage import open_vault
 
 if TYPE_CHECKING:
     from pathlib import Path

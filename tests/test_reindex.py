@@ -13,11 +13,11 @@ from service.ledger.query import Query, parse
 from service.prediction import Stage
 from service.review import Decision
 from service.simulator.scenario import Scenario
+from service.storage import open_vault
 from tests.commandline import CommandLine
 from tests.faults.moves import illegal_moves
 from tests.workplace import shop_of, steps, workplace
 from workers.reindex import Reindex
-from workers.storage import open_vault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

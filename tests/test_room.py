@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 from service import keys
 from service.prediction import Disposition, Stage
 from service.simulator.scenario import Scenario
+from service.storage import StorageFullError, open_vault
 from tests import origin
 from tests.disks import small_disk
 from tests.workplace import dispositions, role, shop_of, steps, until, workplace
 from workers import process
 from workers.room import COME_BACK, COME_BACK_LARGE, NoRoom, Room
-from workers.storage import StorageFullError, open_vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

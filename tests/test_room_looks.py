@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.storage import StorageError, open_vault
+from service.storage.disk import Disk
 from workers.room import PLENTY, NoRoom, Room
-from workers.storage import StorageError, open_vault
-from workers.storage.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.storage import locks
-from workers.storage.directory import DirectoryStore
-from workers.storage.store import StorageError
-from workers.storage.temporary import Temporary
-from workers.storage.tree import Tree
+from service.storage import locks
+from service.storage.directory import DirectoryStore
+from service.storage.store import StorageError
+from service.storage.temporary import Temporary
+from service.storage.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -27,7 +27,7 @@ KEY = "m/2026/11/22/id/0.png"
 WRITE_FOR_EVER = """
 import asyncio, sys
 from pathlib import Path
-from workers.storage.directory import DirectoryStore
+from service.storage.directory import DirectoryStore
 
 async def endless():
     yield bytes(3_000_000)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.storage.folders import MOST, Folders, Kept, enter
-from workers.storage.tree import Tree
+from service.storage.folders import MOST, Folders, Kept, enter
+from service.storage.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

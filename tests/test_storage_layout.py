@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.storage import layout
+from service.storage import layout
 
 DEFAULT = "first"
 

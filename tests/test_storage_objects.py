@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.storage import objects
-from workers.storage.objects import SMALL, ObjectStore, reason
-from workers.storage.store import StorageError
+from service.storage import objects
+from service.storage.objects import SMALL, ObjectStore, reason
+from service.storage.store import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.errors import NotFound
-from workers.storage.directory import DirectoryStore
-from workers.storage.objects import ObjectStore
-from workers.storage.store import StorageError, length, take
+from service.storage.directory import DirectoryStore
+from service.storage.objects import ObjectStore
+from service.storage.store import StorageError, length, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
+    from service.storage import Store
     from tests.seaweed import Seaweed
-    from workers.storage import Store
 
 pytest_plugins = ["tests.seaweed"]
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service.errors import ConfigError, NotFound
-from workers.storage import StorageError, open_vault
+from service.storage import StorageError, open_vault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from service.storage import Vault
     from tests.seaweed import Seaweed
-    from workers.storage import Vault
 
 pytest_plugins = ["tests.seaweed"]
 

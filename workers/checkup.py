@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from service.errors import CatchlightError
 from service.ledger.durability import Finding, State
-from workers.storage import StorageError, StorageFullError, open_vault
-from workers.storage.disk import lacking
+from service.storage import StorageError, StorageFullError, open_vault
+from service.storage.disk import lacking
 
 if TYPE_CHECKING:
     from service.settings import Settings
-    from workers.storage import Vault
+    from service.storage import Vault
 
 SOON = 2
 """Times what is kept free: below that it is time to do something."""

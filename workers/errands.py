@@ -17,13 +17,13 @@ from service import clock, events, logs, wavespeed
 from service.errors import ConfigError
 from service.intake import Intake
 from service.ledger import Ledger
+from service.storage import open_vault
 from workers.checkup import checked
 from workers.guard import Guard, guarded_client
 from workers.pace import Pace
 from workers.reconcile import Reconciler
 from workers.reindex import Reindex
 from workers.send import send
-from workers.storage import open_vault
 
 if TYPE_CHECKING:
     from service.hooks import Hook

@@ -12,9 +12,9 @@ from service.durations import render_duration
 from service.ledger import Note
 from service.ledger.pruning import is_due
 from service.prediction import Disposition, Step
+from service.storage import StorageError, layout
 from workers.fetch import OutputBad, OutputGone, OutputRefused, OutputUnavailable, open_download
 from workers.sniff import dimensions
-from workers.storage import StorageError, layout
 
 if TYPE_CHECKING:
     from service.ledger import PredictionRecord

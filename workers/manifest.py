@@ -12,9 +12,9 @@ from service.errors import NotFound
 from service.ledger import decisions
 from service.ledger.arrival import pack
 from service.prediction import Disposition, Nsfw
+from service.storage import StorageError, layout
 from workers.keep import folder
 from workers.outage import waited_out
-from workers.storage import StorageError, layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,8 +16,8 @@ from service.ledger.arrival import digest, pack
 from service.ledger.rebuilding import PAYLOAD_IN_THE_MANIFEST, Rebuilt
 from service.prediction import TERMINAL, Disposition, Ref, Stage, Step, Verdict
 from service.review import Decision, Review
+from service.storage import layout
 from workers.outputs import Output, ending
-from workers.storage import layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

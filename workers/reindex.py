@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from service.ledger import Ledger
     from service.ledger.rebuilding import Rebuilt
-    from workers.storage import Vault
-    from workers.storage.vault import Found
+    from service.storage import Vault
+    from service.storage.vault import Found
 
 AT_ONCE = 32
 """Manifests in memory, each with its payload."""

@@ -18,10 +18,10 @@ from service.intake import Intake
 from service.ledger import Ledger
 from service.prediction import Ref, Stage
 from service.queues import DELIVER, PROCESS
+from service.storage import StorageFullError
 from workers import jobs, process, workshop
 from workers.loop import HAND_BACK, Loop
 from workers.outage import waited_out
-from workers.storage import StorageFullError
 from workers.sweep import Sweeper
 from workers.watchdog import patience, watching
 from workers.worker import GONE, ConcurrentWorker, connect

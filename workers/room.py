@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from service.errors import TryLater
-from workers.storage import StorageError, StorageFullError
-from workers.storage.disk import lacking
-from workers.storage.vault import HELD_SETTING, SETTING
+from service.storage import StorageError, StorageFullError
+from service.storage.disk import lacking
+from service.storage.vault import HELD_SETTING, SETTING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from workers.storage import Vault
-    from workers.storage.disk import Disk
+    from service.storage import Vault
+    from service.storage.disk import Disk
 
 log = structlog.get_logger("work")
 

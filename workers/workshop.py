@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from service.ending import end
 from service.ledger import Ledger
+from service.storage import open_vault
 from workers.fetch import Limits
 from workers.flight import Flight
 from workers.gate import Gate
 from workers.guard import Guard, GuardedSession, guarded_client
 from workers.leases import Leases
 from workers.room import Room
-from workers.storage import open_vault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from service.hooks import Hook
     from service.moderation import Policy
     from service.settings import Settings
-    from workers.storage import Vault
+    from service.storage import Vault
 
 _current: ContextVar[Workshop | None] = ContextVar("workshop", default=None)
 

@@ -25,16 +25,16 @@ import aiohttp
 import obstore
 from obstore.store import S3Store
 
+from service.storage.directory import DirectoryStore
+from service.storage.objects import CLIENT, ObjectStore
 from tests.bench.limit import sync
 from workers.guard.session import CHUNK
-from workers.storage.directory import DirectoryStore
-from workers.storage.objects import CLIENT, ObjectStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from workers.storage.store import Store
+    from service.storage.store import Store
 
     Keep = Callable[[str, bytes], Awaitable[None]]
     """A key and what is to stand at it."""

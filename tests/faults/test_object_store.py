@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from obstore.store import S3Store
 
+from service.storage.objects import CLIENT
 from tests.faults import proxy
 from tests.faults.backstage import Backstage
 from tests.faults.family import Family
@@ -18,7 +19,6 @@ from tests.faults.load import Load
 from tests.faults.prober import Prober
 from tests.faults.proxy import FaultProxy
 from tests.waiting import wait_until
-from workers.storage.objects import CLIENT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from service.storage import open_vault
 from tests.stories.house import House
-from workers.storage import open_vault
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from service.errors import ConfigError, NotFound
-from workers.storage import layout
-from workers.storage.directory import DirectoryStore
-from workers.storage.objects import ObjectStore
-from workers.storage.store import Kept, Placed, StorageError, Store, landed
+from service.storage import layout
+from service.storage.directory import DirectoryStore
+from service.storage.objects import ObjectStore
+from service.storage.store import Kept, Placed, StorageError, Store, landed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
-    from workers.storage.disk import Disk
+    from service.storage.disk import Disk
 
 SETTING = "CATCHLIGHT_STORAGE_URL"
 HELD_SETTING = "CATCHLIGHT_HELD_STORAGE_URL"

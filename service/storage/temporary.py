@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from service import failpoints
-from workers.storage.locks import create_locked
-from workers.storage.tree import IN_TEMPORARY
+from service.storage.locks import create_locked
+from service.storage.tree import IN_TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workers.storage.tree import Tree
+    from service.storage.tree import Tree
 
 _RUN, _NUMBERS = secrets.token_hex(4), itertools.count()
 

@@ -7,10 +7,10 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from workers.storage.folders import Folders, enter
-from workers.storage.layout import TEMPORARY, conflict_key
-from workers.storage.locks import remove_abandoned
-from workers.storage.store import BATCH
+from service.storage.folders import Folders, enter
+from service.storage.layout import TEMPORARY, conflict_key
+from service.storage.locks import remove_abandoned
+from service.storage.store import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from workers.storage.layout import MANIFEST, day_of, folder, output_key, slug
-from workers.storage.store import Kept, Placed, StorageError, StorageFullError, Store
-from workers.storage.vault import Vault, open_vault
+from service.storage.layout import MANIFEST, day_of, folder, output_key, slug
+from service.storage.store import Kept, Placed, StorageError, StorageFullError, Store
+from service.storage.vault import Vault, open_vault
 
 __all__ = [
     "MANIFEST",

@@ -21,8 +21,8 @@ from obstore.store import from_url
 
 from service import clock
 from service.errors import NotFound
-from workers.storage.layout import MANIFEST, TEMPORARY, checked, conflict_key
-from workers.storage.store import BATCH, Kept, Placed, StorageError, landed, length, stream_of, take
+from service.storage.layout import MANIFEST, TEMPORARY, checked, conflict_key
+from service.storage.store import BATCH, Kept, Placed, StorageError, landed, length, stream_of, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from service.errors import NotFound, TryLater
-from workers.storage import layout
+from service.storage import layout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
-    from workers.storage.disk import Disk
+    from service.storage.disk import Disk
 
 BATCH = 1 << 20
 """Bytes handed to a thread at once: a hop costs about 50 µs, hashing and writing this much about 1 ms."""

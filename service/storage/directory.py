@@ -11,9 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from service.errors import NotFound
-from workers.storage import disk
-from workers.storage.layout import MANIFEST, TEMPORARY, checked
-from workers.storage.store import (
+from service.storage import disk
+from service.storage.layout import MANIFEST, TEMPORARY, checked
+from service.storage.store import (
     BATCH,
     Kept,
     Placed,
@@ -24,8 +24,8 @@ from workers.storage.store import (
     stream_of,
     take,
 )
-from workers.storage.temporary import Temporary
-from workers.storage.tree import Tree
+from service.storage.temporary import Temporary
+from service.storage.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
