@@ -9,10 +9,10 @@ import pytest
 
 from service import clock
 from service.cli.health import ROLES, Facts, judge
-from service.cli.spans import ago, span
 from service.ledger.durability import State
 from service.ledger.refusals import Batch, RefusedCallback
 from service.refusals import RefusedFor
+from service.telling.spans import ago, span
 from tests.commandline import CommandLine, accept, completed, dead, in_ledger
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LAYERS = (
     (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
-        "drift sources settings given"
+        "drift sources settings given telling"
     ),
     "wavespeed ledger queues logs metrics storage embedded failpoints ending login garbage",
     "intake operator reviewing comparing runs",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service import clock, keys
-from service.cli.paragraph import tell
 from service.ledger import compact
 from service.prediction import Disposition, Ref, Stage
 from service.review import Decision
 from service.simulator.scenario import Scenario
+from service.telling.paragraph import tell
 from tests.workplace import dispositions, shop_of, steps, until, workplace
 
 if TYPE_CHECKING:

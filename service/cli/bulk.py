@@ -11,8 +11,8 @@ import typer
 from service import clock, runs
 from service.cli import screen
 from service.cli.exits import FAILED, PARTLY, USAGE
-from service.cli.spans import span
 from service.errors import LedgerDown
+from service.telling.spans import span
 
 if TYPE_CHECKING:
     from service.ledger import Ledger

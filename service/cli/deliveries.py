@@ -12,10 +12,10 @@ from service import clock
 from service.cli import bulk, screen
 from service.cli.context import opened
 from service.cli.exits import PARTLY
-from service.cli.spans import span
 from service.errors import NotFound
 from service.ledger.query import WORDS, parse_deliveries
 from service.ledger.runs import RATE, Kind, Order
+from service.telling.spans import span
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API does.")]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from service import comparing
-from service.cli.spans import span
 from service.ledger.durability import Finding, State
+from service.telling.spans import span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

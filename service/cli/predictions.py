@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from service import clock
-from service.cli import paragraph, screen
+from service.cli import screen
 from service.cli.context import Desk, opened
-from service.cli.spans import ago
 from service.errors import NotFound
 from service.given import check_id
 from service.ledger.query import WORDS, parse
+from service.telling import paragraph
+from service.telling.spans import ago
 
 MOST = 200
 _PARTS = {

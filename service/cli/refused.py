@@ -10,8 +10,8 @@ import typer
 from service import clock
 from service.cli import screen
 from service.cli.context import opened
-from service.cli.spans import ago
 from service.refusals import remedy
+from service.telling.spans import ago
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

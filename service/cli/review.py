@@ -11,13 +11,13 @@ from service import clock, login, logs, reviewing
 from service.cli import screen
 from service.cli.context import opened
 from service.cli.exits import FAILED
-from service.cli.spans import ago
 from service.errors import NotFound
 from service.given import check_id
 from service.ledger.query import parse
 from service.prediction import TERMINAL, Disposition
 from service.review import Decision
 from service.reviewing import Reviewer
+from service.telling.spans import ago
 
 if TYPE_CHECKING:
     from service.ledger import Ledger

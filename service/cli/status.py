@@ -11,12 +11,12 @@ from service import clock
 from service.cli import health, screen
 from service.cli.context import ledger_of
 from service.cli.exits import UNHEALTHY
-from service.cli.spans import ago
 from service.drift import NUMBERS
 from service.errors import LedgerDown
 from service.ledger.durability import Finding, State
 from service.refusals import RefusedFor
 from service.settings import load
+from service.telling.spans import ago
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

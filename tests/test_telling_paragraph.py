@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from service import clock
-from service.cli.clauses import ordinal
-from service.cli.paragraph import outcome, tell
 from service.prediction import Stage, Step
+from service.telling.clauses import ordinal
+from service.telling.paragraph import outcome, tell
 
 NOW = 1_700_000_000.0
 

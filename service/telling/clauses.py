@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from service import clock
-from service.cli.spans import span
 from service.prediction import Step
+from service.telling.spans import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from service import clock
-from service.cli.clauses import clauses
-from service.cli.spans import ago, span
 from service.prediction import Stage
+from service.telling.clauses import clauses
+from service.telling.spans import ago, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

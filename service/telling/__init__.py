@@ -1,0 +1,1 @@
+"""What the ledger knows of a prediction, told to a person: in sentences, in spans of time, as a waterfall."""
