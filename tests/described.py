@@ -28,19 +28,23 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _ANOTHER_METHOD = {"responses": dict.fromkeys(("401", "403", "404", "405", "429"), _PROBLEM)}
 """What may be answered to a method that the document does not have."""
+_OWN_FORMS = ("/theme", "/sign-out")
+"""Beside the way in, which programs take too."""
 _EVERYWHERE = {
     "x-content-type-options": "nosniff",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+_FOR_EVER = "public, max-age=31536000, immutable"
+"""Of styles and scripts, whose names say what is in them."""
 _OF_DATA = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
 }
 _OF_PAGES = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; "
+    "script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "referrer-policy": "same-origin",
 }
 
@@ -54,21 +58,29 @@ class DescribedClient(httpx.AsyncClient):
         return answer
 
 
-def operations(found: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
-    """Path and method, in lower case, of every route that there is."""
+def operations(found: Iterable[BaseRoute], *, pages: bool = True) -> Iterator[tuple[str, str]]:
+    """Path and method, in lower case, of every route that there is; or of those only that are no page's."""
     for route in found:
         if isinstance(route, Mount):
-            yield from operations(route.routes)
+            yield from operations(route.routes, pages=pages)
+        elif not pages and isinstance(route, Route) and is_of_a_page(route):
+            continue
         elif isinstance(route, Route):
             # The receiver takes every method, so that it can answer 404 before 405; it serves one.
             for method in (route.methods or {"POST"}) - {"HEAD"}:
                 yield route.path_format, method.lower()
 
 
+def is_of_a_page(route: Route) -> bool:
+    """For people: it answers with pages, and the API's document says nothing of it."""
+    return route.endpoint.__module__.startswith("service.web.dashboard") or route.path in _OWN_FORMS
+
+
 def bare(headers: httpx.Headers) -> Iterator[str]:
     """What an answer lacks of the headers that every answer has."""
     page = headers.get("content-type", "").startswith("text/html")
-    for name, value in (_EVERYWHERE | (_OF_PAGES if page else _OF_DATA)).items():
+    kept = {"cache-control": _FOR_EVER} if _FOR_EVER in headers.get("cache-control", "") else {}
+    for name, value in (_EVERYWHERE | (_OF_PAGES if page else _OF_DATA) | kept).items():
         if headers.get_list(name) != [value]:
             yield f"{name} is {headers.get_list(name)}"
 

@@ -63,6 +63,7 @@ CONTRACT = {
     "wavespeed_api_key": None,
     "admin_token": None,
     "viewer_token": None,
+    "environment": None,
     "host": "127.0.0.1",
     "port": 8080,
     "metrics_open": False,

@@ -32,7 +32,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | page, held, deliveries, refused: k, from any cursor        | O(log n + k)                               |
 | the same, filtered by more than a stage                    | O(log n + 40 * max(k, 100)) at most        |
 | page, deliveries, of an id                                 | O(1)                                       |
-| scaling; counts; tally                                     | O(log n); O(stages); O(names in it)        |
+| scaling; counts; tally, stamp                              | O(log n); O(stages); O(names in it)        |
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
 | plan, of m members; settle; get, latest, of k              | O(m); O(1); O(log n + k)                   |
@@ -59,6 +59,7 @@ from service.ledger.intents import Intents
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
 from service.ledger.pruning import Pruning
+from service.ledger.pulse import Pulse
 from service.ledger.reading import Reading
 from service.ledger.rebuilding import Rebuilding
 from service.ledger.records import PredictionRecord
@@ -116,6 +117,7 @@ class Ledger:
         self.sweeping = Sweeping(scripts)
         self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)
+        self.pulse = Pulse(self.redis)
         self.reviews = Reviews(scripts)
         self.pruning = Pruning(scripts)
         self.rebuilding = Rebuilding(scripts)

@@ -100,6 +100,9 @@ class Fields(BaseModel):
     viewer_token: Secret | None = setting(None, "Bearer that may only read; needs the admin token beside it")
     host: str = setting("127.0.0.1", "Address to listen on; another than loopback needs the admin token")
     port: Annotated[Whole, Field(ge=0, le=65535)] = setting(8080, "Port to listen on; 0 takes a free one")
+    environment: Annotated[str, Field(max_length=24)] | None = setting(
+        None, "A word that the dashboard shows on every page, such as `staging`"
+    )
     metrics_open: bool = setting(False, "`/metrics` without the token; this version does not serve it yet")
     max_body: Size = setting("8MiB", "Largest callback body")
 

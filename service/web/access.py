@@ -28,7 +28,7 @@ log = structlog.get_logger("access")
 
 SIGN_IN = "/sign-in"
 _READING = ("GET", "HEAD")
-_NO_PAGES = ("/api/", "/openapi.json", "/metrics")
+_NO_PAGES = ("/api/", "/openapi.json", "/metrics", "/livez", "/readyz", "/live", "/webhooks/", "/media/")
 _HOW = f"send Authorization: Bearer and the admin or the viewer token, or sign in at {SIGN_IN}"
 
 
@@ -44,7 +44,8 @@ class Guarded:
             try:
                 self._check(scope)
             except Refusal as refusal:
-                if refusal.answer.status_code == 401 and _shows_pages(scope):  # noqa: PLR2004  # not signed in
+                is_new = refusal.answer.status_code == 401  # noqa: PLR2004  # not signed in
+                if is_new and scope["method"] in _READING and wants_page(scope):
                     await _to_sign_in(scope)(scope, receive, send)
                     return
                 raise
@@ -59,9 +60,13 @@ class Access:
     def check(self, scope: Scope) -> None:
         """Raises Refusal: 401, 403, or 429 after too many wrong tokens."""
         headers = Headers(scope=scope)
+        role = Role.OPERATOR
         if not self._tokens:
             _check_this_machine(scope, headers)
-        elif self._role(scope, headers) is Role.VIEWER and scope["method"] not in _READING:
+        else:
+            role = self._role(scope, headers)
+        scope.setdefault("state", {})["role"] = role
+        if role is Role.VIEWER and scope["method"] not in _READING:
             detail = f"this needs the role {Role.OPERATOR}, the admin token's; yours is {Role.VIEWER}"
             raise Refusal(Problem(403, "read_only", detail))
 
@@ -136,10 +141,9 @@ def _session(headers: Headers) -> str | None:
     return cookie_parser("; ".join(headers.getlist("cookie"))).get(sessions.COOKIE)
 
 
-def _shows_pages(scope: Scope) -> bool:
+def wants_page(scope: Scope) -> bool:
     """A browser came for a page, not a program for data."""
-    wanted = Headers(scope=scope).get("accept", "")
-    return scope["method"] in _READING and "text/html" in wanted and not scope["path"].startswith(_NO_PAGES)
+    return "text/html" in Headers(scope=scope).get("accept", "") and not scope["path"].startswith(_NO_PAGES)
 
 
 def _to_sign_in(scope: Scope) -> RedirectResponse:

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, Router
 
 from service import wavespeed
 from service.ending import end
-from service.errors import CatchlightError, LedgerDown
+from service.errors import LedgerDown
 from service.intake import Intake
 from service.ledger import Ledger, durability
 from service.ledger.roles import BEAT_EVERY
 from service.operator import Operator
-from service.web import body, problems, tokens
+from service.web import body, tokens
 from service.web.access import Access, Guarded
 from service.web.api import Api
+from service.web.dashboard import Dashboard
 from service.web.headers import Headed
 from service.web.health import Health
 from service.web.receiver import Receiver
@@ -52,8 +52,10 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     turned_away = TurnedAway(ledger.refusals)
     watch = SecretWatch(ledger, sources, clients, settings.drift_after)
     receiver = Receiver(intake, sources, settings.max_body, turned_away, watch, body_deadline=body_deadline)
-    api = Api(ledger, Operator(settings, ledger, intake, clients), settings.max_body)
-    access = Access(tokens.configured(settings))
+    operator = Operator(settings, ledger, intake, clients)
+    known = tokens.configured(settings)
+    access = Access(known)
+    dashboard = Dashboard(settings, ledger, operator, can_sign_out=bool(known))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -66,6 +68,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
         try:
             yield
         finally:
+            await dashboard.live.aclose()
             await end(*beside)
             # The answers of the last batch are out only when it is written.
             await intake.drained()
@@ -74,21 +77,18 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
             await ledger.aclose()
 
     # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
-    inner = Router([*api.routes(), *Runs(ledger, settings.max_body).routes()], redirect_slashes=False)
+    api, runs = Api(ledger, operator, settings.max_body), Runs(ledger, settings.max_body)
+    inner = Router([*api.routes(), *runs.routes(), *dashboard.routes()], redirect_slashes=False)
     callbacks = _callbacks(receiver, sources)
     app = Starlette(
         routes=[
             *callbacks,
             *Health(ledger).routes(),
-            *SignIn(access).routes(),
+            *SignIn(access, dashboard.look).routes(),
+            dashboard.look.assets.route(),
             Mount("/", inner, middleware=[Middleware(Guarded, check=access.check)]),
         ],
-        exception_handlers={
-            CatchlightError: problems.on_error,
-            problems.Refusal: problems.on_refusal,
-            HTTPException: problems.on_http_error,
-            Exception: problems.on_bug,
-        },
+        exception_handlers=dashboard.exception_handlers(),
     )
     # Callbacks go past all that is made for people: their endpoint answers whatever happens to it.
     door = Router(
@@ -98,8 +98,8 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
         lifespan=lifespan,
     )
     # Starlette's own middleware would stand inside its answer to a bug, and that answer has headers too.
-    https = (settings.public_url or "").startswith("https:")
-    app.middleware_stack = Headed(door, https=https)
+    app.middleware_stack = Headed(door, https=(settings.public_url or "").startswith("https:"))
+    app.state.live = dashboard.live
     return app
 
 

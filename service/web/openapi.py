@@ -122,7 +122,7 @@ def _opening() -> dict[str, Any]:
     )  # fmt: skip
     form = {"type": "object", "properties": {"token": STRING, "next": STRING}, "required": ["token"]}
     operation["requestBody"]["content"]["application/x-www-form-urlencoded"] = {"schema": form}
-    for status in ("401", "409", "429"):
+    for status in ("401", "403", "408", "409", "413", "422", "429"):
         operation["responses"][status]["content"] |= _HTML["content"]
     operation["responses"]["303"] = {"description": "The form's session is open: go on to `next`"}
     return operation

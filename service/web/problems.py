@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
 LINGER = 2.0
@@ -49,7 +48,7 @@ class Problem(JSONResponse):
     ) -> None:
         self.reason = reason
         self.detail = detail
-        title = _TITLES.get(status, "Refused")
+        self.title = title = _TITLES.get(status, "Refused")
         body = {"type": "about:blank", "title": title, "status": status, "reason": reason, "detail": detail}
         super().__init__(body | more, status_code=status, headers=headers)
 
@@ -124,21 +123,21 @@ def _status_of_refusal(said: int) -> int:
     return 502
 
 
-async def on_error(_: Request, error: Exception) -> Response:
+async def on_error(_: Request, error: Exception) -> Problem:
     """Starlette's handler of CatchlightError."""
     if not isinstance(error, errors.CatchlightError):
         raise error
     return of(error)
 
 
-async def on_refusal(_: Request, error: Exception) -> Response:
+async def on_refusal(_: Request, error: Exception) -> Problem:
     """Starlette's handler of Refusal."""
     if not isinstance(error, Refusal):
         raise error
     return error.answer
 
 
-async def on_http_error(_: Request, error: Exception) -> Response:
+async def on_http_error(_: Request, error: Exception) -> Problem:
     """Starlette's own 404 and 405, in our words."""
     status = getattr(error, "status_code", 500)
     reason, detail = {
@@ -148,7 +147,7 @@ async def on_http_error(_: Request, error: Exception) -> Response:
     return Problem(status, reason, detail, getattr(error, "headers", None))
 
 
-async def on_bug(_: Request, __: Exception) -> Response:
+async def on_bug(_: Request, __: Exception) -> Problem:
     """The server logs the traceback after this."""
     return bug()
 

@@ -176,6 +176,11 @@ class Server(uvicorn.Server):
         sys.stderr.write("ready role=serve\n")
         sys.stderr.flush()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Pages listen for as long as they are looked at; a drain would wait for them.
+        self.config.app.state.live.close()  # type: ignore[union-attr]  # it is what `build` made
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """After its drain uvicorn would raise the signal again; a drained role exits with 0."""

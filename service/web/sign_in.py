@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from service import clock
-from service.errors import InvalidInput
 from service.web import body, origins, schemas, sessions
 from service.web.access import SIGN_IN, Guarded
+from service.web.dashboard import forms
+from service.web.dashboard.look import THEME, THEMES
 from service.web.problems import Refusal
 
 if TYPE_CHECKING:
@@ -23,60 +22,43 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from service.web.access import Access
+    from service.web.dashboard.look import Look
     from service.web.tokens import Token
 
 BODY_MOST = 8192
 _FIELDS_MOST = 8
-_FORM = "application/x-www-form-urlencoded"
+_THEME_LIVES = 365 * 86_400
+"""Seconds."""
+_KEPT = ("www-authenticate", "retry-after")
 # A browser takes `//host` and `/\host` for another site's address.
 _LOCAL = re.compile(r"/(?![/\\])[!-~]{0,2000}")
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Sign in - Catchlight</title>
-</head>
-<body>
-<main>
-<h1>Sign in to Catchlight</h1>
-{said}<form method="post" action="/session">
-<input type="hidden" name="next" value="{goal}">
-<p><label for="token">Token</label>
-<input type="password" id="token" name="token" autocomplete="current-password" required autofocus></p>
-<p><button type="submit">Sign in</button></p>
-</form>
-<p>Signed in already, and here by a link on another site? <a href="{goal}">Go on.</a></p>
-</main>
-</body>
-</html>
-"""
 
 
 class SignIn:
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, look: Look) -> None:
         self._access = access
+        self._look = look
 
     def routes(self) -> Sequence[Route]:
         guard = [Middleware(Guarded, check=self._access.check_entrance)]
         return (
             Route(SIGN_IN, self.page, methods=["GET"], middleware=guard),
             Route("/session", self.session, methods=["POST", "DELETE"], middleware=guard),
+            Route("/sign-out", self.out, methods=["POST"], middleware=guard),
+            Route("/theme", self.theme, methods=["POST"], middleware=guard),
         )
 
     async def page(self, request: Request) -> Response:
-        return _page(_goal(request.query_params))
+        return self._page(request, _goal(request.query_params))
 
     async def session(self, request: Request) -> Response:
         """One route for both methods, so that a 405 names both."""
         return await (self.open(request) if request.method == "POST" else self.close(request))
 
     async def open(self, request: Request) -> Response:
-        raw = await body.read(request.scope, request.receive, BODY_MOST)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:
-            return self._by_form(request, _fields(raw))
-        wanted = schemas.read(schemas.SessionBody, raw)
+        if forms.is_form(request):
+            return self._by_form(request, await forms.read(request, BODY_MOST, _FIELDS_MOST))
+        wanted = schemas.read(schemas.SessionBody, await body.read(request.scope, request.receive, BODY_MOST))
         token = self._access.token(request.scope, wanted.token.strip())
         session = sessions.opened(token, clock.now())
         answer = JSONResponse({"role": token.role, "expires_at": clock.rfc3339(session.expires)})
@@ -85,14 +67,38 @@ class SignIn:
     async def close(self, request: Request) -> Response:
         return _with_cookie(Response(status_code=204), request, "", 0)
 
+    async def out(self, request: Request) -> Response:
+        """What `DELETE /session` does, for a page's form."""
+        return _with_cookie(RedirectResponse(SIGN_IN, 303), request, "", 0)
+
+    async def theme(self, request: Request) -> Response:
+        """Light, dark, or as the reader's system has it; a viewer may choose, too."""
+        given = await forms.read(request, BODY_MOST, _FIELDS_MOST)
+        answer = RedirectResponse(_goal(given), 303)
+        wanted = given.get("theme", "")
+        if wanted in THEMES:
+            answer.set_cookie(THEME, wanted, max_age=_THEME_LIVES, httponly=True, samesite="strict")
+        else:
+            answer.delete_cookie(THEME, httponly=True, samesite="strict")
+        return answer
+
     def _by_form(self, request: Request, fields: Mapping[str, str]) -> Response:
         goal = _goal(fields)
         try:
             token: Token = self._access.token(request.scope, fields.get("token", "").strip())
         except Refusal as refusal:
-            return _page(goal, refusal)
+            return self._page(request, goal, refusal)
         session = sessions.opened(token, clock.now())
         return _with_cookie(RedirectResponse(goal, 303), request, session.value, sessions.LIFETIME)
+
+    def _page(self, request: Request, goal: str, refusal: Refusal | None = None) -> Response:
+        if refusal is None:
+            return self._look.page(request, "sign_in.html", goal=goal, why="")
+        answer = refusal.answer
+        kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+        return self._look.page(
+            request, "sign_in.html", answer.status_code, kept, goal=goal, why=answer.detail
+        )
 
 
 def _with_cookie(answer: Response, request: Request, value: str, lives: int) -> Response:
@@ -107,25 +113,7 @@ def _with_cookie(answer: Response, request: Request, value: str, lives: int) -> 
     return answer
 
 
-def _page(goal: str, refusal: Refusal | None = None) -> HTMLResponse:
-    if refusal is None:
-        return HTMLResponse(_PAGE.format(said="", goal=escape(goal)))
-    answer = refusal.answer
-    said = f'<p role="alert">{escape(answer.detail)}</p>\n'
-    kept = {
-        name: answer.headers[name] for name in ("www-authenticate", "retry-after") if name in answer.headers
-    }
-    return HTMLResponse(_PAGE.format(said=said, goal=escape(goal)), answer.status_code, kept)
-
-
 def _goal(given: Mapping[str, str]) -> str:
     """Where to go on: a path of ours, or the first page."""
     goal = given.get("next", "/")
     return goal if _LOCAL.fullmatch(goal) else "/"
-
-
-def _fields(raw: bytes) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(raw.decode("utf-8", "replace"), max_num_fields=_FIELDS_MOST))
-    except ValueError:
-        raise InvalidInput("body", f"has more than {_FIELDS_MOST} fields") from None

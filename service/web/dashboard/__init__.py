@@ -1,0 +1,49 @@
+"""The dashboard: pages of the ledger, made on the server. A module per page, `base.html` around them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from service.errors import CatchlightError
+from service.web.dashboard.desk import Desk
+from service.web.dashboard.live import Live
+from service.web.dashboard.look import Look
+from service.web.dashboard.troubled import Troubled
+from service.web.problems import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.routing import Route
+    from starlette.types import ExceptionHandler
+
+    from service.ledger import Ledger
+    from service.operator import Operator
+    from service.settings import Settings
+
+    Page = Callable[[Desk], Sequence[Route]]
+
+_PAGES: tuple[Page, ...] = ()
+"""In no order: what the menu shows, and in which, stands in `look.py`."""
+
+
+class Dashboard:
+    def __init__(self, settings: Settings, ledger: Ledger, operator: Operator, *, can_sign_out: bool) -> None:
+        self.look = Look(settings.environment, can_sign_out=can_sign_out)
+        self.live = Live(ledger)
+        self._desk = Desk(ledger, operator, settings, self.look)
+
+    def routes(self) -> list[Route]:
+        """Of all pages, for whoever may read; what changes something is a POST."""
+        return [*self.live.routes(), *(route for page in _PAGES for route in page(self._desk))]
+
+    def exception_handlers(self) -> dict[type[Exception], ExceptionHandler]:
+        troubled = Troubled(self.look, self.live)
+        return {
+            CatchlightError: troubled.on_error,
+            Refusal: troubled.on_refusal,
+            HTTPException: troubled.on_http_error,
+            Exception: troubled.on_bug,
+        }

@@ -1,0 +1,124 @@
+"""How pages look: templates, the menu, and what every page says of where it is and who reads it."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from service import clock
+from service.web import origins
+from service.web.dashboard.assets import Assets
+from service.web.dashboard.filters import FILTERS
+from service.web.tokens import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+THEME = "catchlight_theme"
+THEMES = ("light", "dark")
+_SAID = "catchlight_said"
+_SAID_LIVES = 30
+_SAID_MOST = 600
+_MENU = (
+    ("/", "Now"),
+    ("/predictions", "Predictions"),
+    ("/gallery", "Gallery"),
+    ("/review", "Review"),
+    ("/hooks", "Hooks"),
+    ("/deliveries", "Deliveries"),
+    ("/refused", "Refused callbacks"),
+    ("/runs", "Bulk runs"),
+    ("/workers", "Workers"),
+    ("/settings", "Settings"),
+    ("/setup", "Setup"),
+)
+
+
+class Look:
+    def __init__(self, badge: str | None = None, *, can_sign_out: bool = False) -> None:
+        """`badge`: which environment this is, for whoever has several open."""
+        self.assets = Assets()
+        self._badge = badge
+        self._can_sign_out = can_sign_out
+        # Autoescape without exception: models, prompts and errors are strangers' words.
+        self._templates = Environment(
+            loader=PackageLoader("service.web.dashboard"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(FILTERS)
+        self._templates.globals["asset"] = self.assets.url
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        /,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **shown: Any,
+    ) -> HTMLResponse:
+        """A template of ours with what it shows; `now`, `role`, `operates` and the like are there already."""
+        role = request.scope.get("state", {}).get("role")
+        said = _unpacked(request.cookies.get(_SAID))
+        html = self._templates.get_template(template).render(
+            {
+                "now": clock.now(),
+                "role": role,
+                "operates": role is Role.OPERATOR,
+                "signed_in": role is not None and self._can_sign_out,
+                "badge": self._badge,
+                "path": request.url.path,
+                "here": _address(request),
+                "menu": _MENU if role is not None else (),
+                "theme": _theme(request),
+                "said": said,
+            }
+            | shown
+        )
+        answer = HTMLResponse(html, status, dict(headers or {}))
+        if said:
+            answer.delete_cookie(_SAID, httponly=True, samesite="strict")
+        return answer
+
+    @staticmethod
+    def back(request: Request, to: str, said: str = "") -> Response:
+        """After a form's work: to a page of ours (a path), which shows once what was `said`."""
+        answer = RedirectResponse(to, 303)
+        if said:
+            answer.set_cookie(
+                _SAID,
+                urlsafe_b64encode(said[:_SAID_MOST].encode()).decode(),
+                max_age=_SAID_LIVES,
+                secure=origins.over_https(request.scope, request.headers),
+                httponly=True,
+                samesite="strict",
+            )
+        return answer
+
+
+def _unpacked(cookie: str | None) -> str:
+    """Of a cookie that somebody else made, nothing or what it says: the template escapes it."""
+    try:
+        return urlsafe_b64decode(cookie or "").decode()
+    except ValueError:
+        return ""
+
+
+def _address(request: Request) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def _theme(request: Request) -> str:
+    """Empty: as the reader's system has it."""
+    wanted = request.cookies.get(THEME, "")
+    return wanted if wanted in THEMES else ""
