@@ -32,6 +32,9 @@
 | deliveries:parked:<hook> | set    | for ever                | deliver (hook down)  | enable, sweeper   |
 | stream:<name>            | stream | for ever, bounded       | deliver, hooks test  | your consumers    |
 | hook:<name>              | hash   | for ever                | deliver, enable      | deliver, hooks    |
+| hook:hour:<hour>:<name>  | hash   | 49 h after its first    | deliver              | hooks, dashboard  |
+| hooks:tests              | hash   | for ever, one a hook    | dashboard, sweeper   | dashboard         |
+| hooks:tests:asked        | zset   | until it is tested      | dashboard            | sweeper           |
 | intent:<key>             | string | 7 d                     | submit               | submit, reconcile |
 | intents                  | zset   | for ever, trimmed       | submit               | backup            |
 | intents:open             | zset   | for ever, trimmed       | submit               | reconcile         |
@@ -108,6 +111,11 @@ DELIVERIES_PARKED = PREFIX + "deliveries:parked:"
 STREAM = PREFIX + "stream:"
 """Of hooks of that kind."""
 HOOK = PREFIX + "hook:"
+HOOK_HOUR = PREFIX + "hook:hour:"
+"""Attempts by what came of them, of one hour since the epoch: no hook has a colon in its name."""
+HOOK_TESTS = PREFIX + "hooks:tests"
+HOOK_TESTS_ASKED = PREFIX + "hooks:tests:asked"
+"""Hooks that the sweeper is to send a ping."""
 INTENT = PREFIX + "intent:"
 INTENTS = PREFIX + "intents"
 """The keys of all intents, by when they were written."""

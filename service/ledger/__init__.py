@@ -24,6 +24,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | commit, with d deliveries; redeliver, anew, enable, of d   | O((1 + d) log n)                           |
 | deliver, delivered                                         | O(log n)                                   |
 | probe, of h hooks                                          | O(h log n)                                 |
+| hooks: standings, hours of h hooks; what waits             | O(h); O(log n + 500)                       |
 | outage; notice, for d hooks                                | O(1); O(d log n)                           |
 | stream, of g groups and t entries that go                  | O(g + t)                                   |
 | sweep, poll, trim, settled, compact, of at most m          | O((1 + m) log n), m being only what is due |
@@ -55,6 +56,7 @@ from service.ledger.connection import connect, reaching
 from service.ledger.copying import Copying
 from service.ledger.deliveries import Deliveries
 from service.ledger.delivery import DeliveryRecord
+from service.ledger.hooks import Hooks
 from service.ledger.intents import Intents
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
@@ -114,6 +116,7 @@ class Ledger:
         self.predictions = Predictions(scripts, retention)
         self.deliveries = Deliveries(scripts, retention)
         self.streams = Streams(scripts, retention)
+        self.hooks = Hooks(scripts)
         self.sweeping = Sweeping(scripts)
         self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)

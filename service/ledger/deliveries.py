@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from service import keys
 from service.events import delivery_id
 from service.hooks import Dead, Delivered, Outage, Parked, Retry
+from service.hooks.troubles import limit_of, trouble
 from service.ledger.compacting import restore
 from service.ledger.connection import reaching
 from service.ledger.delivery import DeliveryRecord
@@ -81,8 +82,10 @@ class Deliveries:
         self, delivery: DeliveryRecord, state: str, *said: str | int, ms: int = 0, answer: str = ""
     ) -> bool:
         """`said`: what `delivered.lua` wants to know between the state and the retention."""
+        status, error, *_ = said
+        word = trouble(int(status) if status != "" else None, str(error))
         arguments = (delivery.id, delivery.token, state, *said, self._retention, ms, answer)
-        return bool(await self._scripts.run("delivered", *arguments))
+        return bool(await self._scripts.run("delivered", *arguments, limit_of(ms), word))
 
     async def ring_probes(self, hooks: Sequence[str]) -> int:
         """One delivery for each hook for which some are parked and which is not disabled; how many ring."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from service import clock
 from service.durations import parse_duration
 from service.errors import InvalidInput
+from service.hooks.troubles import trouble
 from service.prediction import Nsfw, Stage, Via
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class DeliveryQuery:
             and self.state in (None, delivery.state)
             and fits(self.event, delivery.event)
             and _within(delivery.created_at or 0.0, self.since, self.until)
-            and (self.err == ALL or _says(self.err, [delivery.error or ""]))
+            and (self.err == ALL or _says(self.err, _troubles(delivery)))
         )
 
 
@@ -199,6 +200,11 @@ def _within(at: float, since: float | None, until: float | None) -> bool:
 def _errors(record: PredictionRecord) -> list[str]:
     of_outputs = [str(output.get("error") or "") for output in record.outputs]
     return [record.reason or "", record.error or "", record.said_error, *of_outputs]
+
+
+def _troubles(delivery: DeliveryRecord) -> list[str]:
+    """Its error, and the word by which attempts are counted."""
+    return [delivery.error or "", trouble(delivery.last_status, delivery.error)]
 
 
 def _says(pattern: str, texts: Iterable[str]) -> bool:

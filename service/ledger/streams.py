@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service import keys
+from service.hooks.troubles import limit_of
 from service.ledger.connection import reaching
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Streams:
 
         Nothing is written when another took the delivery meanwhile. It took `ms` milliseconds so far.
         """
-        settled = ("", "", "0", 1, 0, self._retention, ms, "")
+        settled = ("", "", "0", 1, 0, self._retention, ms, "", limit_of(ms), "")
         stream = (keys.STREAM + hook.stream, hook.maxlen)
         said = await self._scripts.run(
             "delivered", delivery.id, delivery.token, "delivered", *settled, *stream

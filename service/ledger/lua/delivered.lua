@@ -2,9 +2,10 @@
 -- ARGV[3] id, [4] token, [5] state entered, or 'parked': pending until its hook takes something, [6] HTTP status or '',
 -- [7] error or '', [8] seconds until the next attempt (pending only), [9] 1 when it counts as an attempt, 2 when it was
 -- one that uses up nothing of the schedule (a probe), 0 when none was made (and the error, if any, says why), [10] 1 when
--- the hook is to be disabled, [11] retention, [12] milliseconds that the attempt took, [13] the beginning of the answer.
+-- the hook is to be disabled, [11] retention, [12] milliseconds that the attempt took, [13] the beginning of the answer,
+-- [14] the upper end of the step of time that it counts for, [15] one word for its trouble, if it failed, or ''.
 -- For a hook that is a stream, state is delivered, and the event is written to it here, so that it is written once for
--- each time that it is delivered: [14] the stream's key, [15] the most entries of that.
+-- each time that it is delivered: [16] the stream's key, [17] the most entries of that.
 -- Returns 1, or 0 when another holds it, or as a text why the stream does not take it: then nothing is done.
 local id, token, state, status, failure = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local key = K.DELIVERY .. id
@@ -12,10 +13,10 @@ local held = redis.call('HMGET', key, 'state', 'token', 'hook', 'ref', 'event')
 if held[1] ~= 'pending' or held[2] ~= token then return 0 end
 local hook, ref = K.HOOK .. held[3], held[4]
 
-if ARGV[14] then
+if ARGV[16] then
   local event_id = redis.call('HGET', key, 'event_id')
   local body = redis.call('HGET', K.EVENTS .. ref, event_id)
-  local added = redis.pcall('XADD', ARGV[14], 'MAXLEN', ARGV[15], '*', 'id', event_id, 'type', held[5], 'body', body)
+  local added = redis.pcall('XADD', ARGV[16], 'MAXLEN', ARGV[17], '*', 'id', event_id, 'type', held[5], 'body', body)
   if type(added) == 'table' then
     if cannot_write(added) then error(added) end
     return added.err
@@ -36,6 +37,33 @@ local function put_on_record()
   if n > TRIES_MOST then redis.call('HDEL', key, 'try:' .. n - TRIES_MOST) end
 end
 
+-- The hook's hours, each counted in a hash of its own (`ledger/hooks.py`). Words are bounded: a hook chooses its status.
+local HOUR_LIVES, TROUBLES_MOST = 176400, 20
+local trouble = ARGV[15] ~= '' and ARGV[15] or 'other'
+local function count_for_hour()
+  local hour, took = K.HOOK_HOUR .. math.floor(NOW / 3600) .. ':' .. held[3], 'took:' .. ARGV[14]
+  if redis.call('HINCRBY', hour, took, 1) == 1 then redis.call('EXPIRE', hour, HOUR_LIVES) end
+  redis.call('HINCRBY', hour, 'ms', ARGV[12])
+  if state == 'delivered' then return end
+  local word = 'failed:' .. trouble
+  local known = redis.call('HMGET', hour, word, 'troubles')
+  if not known[1] then
+    if tonumber(known[2] or 0) >= TROUBLES_MOST then
+      word = 'failed:other'
+    else
+      redis.call('HINCRBY', hour, 'troubles', 1)
+    end
+  end
+  redis.call('HINCRBY', hour, word, 1)
+end
+
+-- A row of failures begins with `failing_since`: who ended the one before may not have known of the count.
+local function hook_failed()
+  if redis.call('HSETNX', hook, 'failing_since', instant(NOW)) == 1 then redis.call('HDEL', hook, 'in_a_row') end
+  redis.call('HINCRBY', hook, 'in_a_row', 1)
+  redis.call('HSET', hook, 'failing_with', trouble)
+end
+
 -- What waits for a hook that was down rings as the hook takes it: at first a few.
 local RELEASE = 10
 local function release()
@@ -54,11 +82,12 @@ elseif ARGV[9] ~= '0' then
   put_on_record()
   if failure ~= '' then mark('delivery.err', 'any', sequence_of(key)) end
   count('delivery_attempts')
+  count_for_hour()
   if state == 'delivered' then
-    redis.call('HDEL', hook, 'failing_since', 'noticed')
+    redis.call('HDEL', hook, 'failing_since', 'noticed', 'in_a_row', 'failing_with')
   else
     redis.call('HSETNX', key, 'failing_since', instant(NOW))
-    redis.call('HSETNX', hook, 'failing_since', instant(NOW))
+    hook_failed()
   end
 end
 if ARGV[9] == '1' then redis.call('HINCRBY', key, 'attempts', 1) end
