@@ -1,4 +1,4 @@
-// What every page can do with JavaScript and does without it: copying, and a menu that is open where there is room.
+// What every page can do with JavaScript and does without it: copying.
 (() => {
   "use strict";
   const show = (root) => {
@@ -17,12 +17,6 @@
     }
     setTimeout(() => { button.textContent = label; }, 1500);
   });
-
-  const menu = document.querySelector("details.menu");
-  const wide = window.matchMedia("(min-width: 60rem)");
-  const unfold = () => { if (menu) menu.open = wide.matches; };
-  wide.addEventListener("change", unfold);
-  unfold();
 
   document.addEventListener("htmx:afterSettle", (event) => show(event.target.parentElement || document));
   show(document);
