@@ -8,6 +8,8 @@ from typing import Any
 from service import clock
 from service.telling.spans import span
 
+NONE = "\u2013"
+"""What is shown where there is nothing: a dash."""
 _UNITS = ("kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 _TONES = {
@@ -29,7 +31,7 @@ def ago(instant: object, now: float) -> str:
     """`2 min ago`, `in 5 s`, or a dash."""
     at = seconds(instant)
     if at is None:
-        return "\u2013"
+        return NONE
     return f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
 
 
@@ -42,7 +44,7 @@ def exact(instant: object) -> str:
 def size(count: int | None) -> str:
     """Bytes for people: `512 B`, `1.2 MB`, or a dash."""
     if count is None:
-        return "\u2013"
+        return NONE
     if count < _THOUSAND:
         return f"{count} B"
     amount = float(count)
