@@ -21,7 +21,7 @@ LAYERS = (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
         "drift sources settings given telling"
     ),
-    "wavespeed ledger queues logs metrics storage embedded failpoints ending login garbage",
+    "wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login garbage",
     "intake operator reviewing comparing runs",
     "web cli simulator",
 )
@@ -51,6 +51,7 @@ PROVIDER_FILES = (
 ENVIRONMENT_FILES = ("service/settings/*",)
 RQ_FILES = ("service/queues.py", "workers/worker*.py", "workers/take.py")
 BROAD_EXCEPTS = {
+    "service/darkroom/resident.py:_work": "a decoder raises anything over a stranger's bytes",
     "workers/loop.py:_run": "the job edge: one job's bug is not the worker's end",
     "workers/process.py:work": "the job edge: a bug is committed as a failed round, and raised",
     "service/web/receiver.py:__call__": "the web edge: Starlette's own is not around callbacks",

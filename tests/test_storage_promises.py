@@ -68,6 +68,18 @@ def test_what_is_kept_is_read_back_and_known_by_its_hash(store: Store, size: int
     asyncio.run(story())
 
 
+def test_a_part_of_a_file_is_read_from_where_it_begins(store: Store) -> None:
+    data = secrets.token_bytes(2_500_000)
+
+    async def story() -> None:
+        await store.keep(KEY, stream(data))
+        for start, size in ((0, 1), (7, 2_000_000), (2_499_999, 1), (1_000_000, None), (2_499_000, 5_000)):
+            part = b"".join([chunk async for chunk in store.chunks(KEY, start, size)])
+            assert part == data[start : None if size is None else start + size]
+
+    asyncio.run(story())
+
+
 def test_keeping_the_same_bytes_again_is_the_first_time_again(store: Store) -> None:
     async def story() -> None:
         assert await store.keep(KEY, stream(ONE)) == await store.keep(KEY, stream(ONE))

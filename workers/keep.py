@@ -101,6 +101,7 @@ async def expire(shop: Workshop, record: PredictionRecord, output: Output, notes
     if lives is None or output.key is None or not is_due(output.stored(), kind, lives, clock.now()):
         return
     await shop.vault.delete(output.key, held=True)
+    await shop.vault.delete_derived(output.key, output.sha256, held=True)
     notes.append(Note(Step.HELD, f"{output.index} deleted: {kind} for longer than {render_duration(lives)}"))
     output.key, output.uri = None, None
     if output.disposition is Disposition.HELD:
@@ -111,6 +112,7 @@ async def expire(shop: Workshop, record: PredictionRecord, output: Output, notes
 async def release(shop: Workshop, output: Output, key: str, notes: list[Note]) -> None:
     """From `held/` to its normal place. Again is harmless. Raises NotFound, StorageError."""
     placed = await shop.vault.move(key, from_held=True, to_held=False, sha256=output.sha256)
+    await shop.vault.delete_derived(key, output.sha256, held=True)
     output.key, output.uri = placed
     output.disposition = Disposition.RELEASED
     notes.append(Note(Step.STORED, placed.uri))
@@ -121,6 +123,8 @@ async def release(shop: Workshop, output: Output, key: str, notes: list[Note]) -
 async def withdraw(shop: Workshop, output: Output, key: str, why: str, notes: list[Note]) -> None:
     """The way back."""
     placed = await shop.vault.move(key, from_held=False, to_held=True, sha256=output.sha256)
+    # After the file, and what is made of it meanwhile is not kept: see `Derived`.
+    await shop.vault.delete_derived(key, output.sha256, held=False)
     output.key, output.uri = placed
     output.disposition, output.held_at = Disposition.HELD, clock.rfc3339(clock.now())
     notes.append(Note(Step.HELD, f"{output.index} moved: {why}"))

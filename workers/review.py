@@ -60,6 +60,7 @@ async def carry_out(shop: Workshop, record: PredictionRecord, output: Output, no
             notes.append(Note(Step.REVIEWED, f"{output.index} could not be released: {error}"))
             return
     elif to is Disposition.REJECTED:
+        await shop.vault.delete_derived(output.key, output.sha256, held=True)
         output.disposition, output.uri = to, None
         output.rejected_at = clock.rfc3339(clock.now())
     elif to is Disposition.HELD:

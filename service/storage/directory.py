@@ -70,11 +70,16 @@ class DirectoryStore:
     async def read(self, key: str) -> bytes:
         return await self._find(key, self._tree.read, checked(key))
 
-    async def chunks(self, key: str) -> AsyncIterator[bytes]:
-        offset = 0
-        while block := await self._find(key, self._tree.block, checked(key), offset):
+    async def chunks(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        offset, missing = start, length
+        while missing is None or missing > 0:
+            most = BATCH if missing is None else min(BATCH, missing)
+            block = await self._find(key, self._tree.block, checked(key), offset, most)
+            if not block:
+                return
             yield block
             offset += len(block)
+            missing = None if missing is None else missing - len(block)
 
     async def exists(self, key: str) -> bool:
         try:

@@ -13,6 +13,10 @@ TEMPORARY = ".tmp"
 
 HELD = "held"
 
+DERIVED = "derived"
+"""The folder of what was made from outputs and can be made again; of held ones, beside held files."""
+DERIVATIVES = ("thumb.webp", "blur.webp", "look.json")
+
 # A file system takes 255 bytes per name; a model's name comes from a stranger.
 _SLUG_LIMIT = 200
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
@@ -66,6 +70,14 @@ def output_key(folder: str, index: int, extension: str, variant: str = "") -> st
     """`<folder>/<index>.<ext>`, or with a variant `<folder>/<index>.<variant>.<ext>`."""
     name = f"{index}.{variant}.{extension}" if variant else f"{index}.{extension}"
     return checked(f"{folder}/{name}")
+
+
+def derived_key(key: str, sha256: str, what: str) -> str:
+    """One of DERIVATIVES of an output: `…/0.png` → `derived/…/0.png.<sha8>.thumb.webp`.
+
+    The hash is in it, lest other bytes at that key, fetched by a replay, be shown as the first ones.
+    """
+    return checked(f"{DERIVED}/{key}.{sha256[:8]}.{what}")
 
 
 def conflict_key(key: str, sha256: str) -> str:

@@ -27,7 +27,7 @@ from service.storage.store import BATCH, Kept, Placed, StorageError, landed, len
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 
-    from obstore import AsyncWritableFile, BytesStream
+    from obstore import AsyncWritableFile, BytesStream, GetOptions
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 SMALL = 8 << 20
@@ -88,9 +88,14 @@ class ObjectStore:
     async def read(self, key: str) -> bytes:
         return b"".join([chunk async for chunk in self.chunks(key)])
 
-    async def chunks(self, key: str) -> AsyncIterator[bytes]:
+    async def chunks(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        part: GetOptions = {}
+        if length is not None:
+            part["range"] = (start, start + length)
+        elif start:
+            part["range"] = {"offset": start}
         with self._naming("read", checked(key), may_lack=True):
-            found = await self._bucket.get_async(key)
+            found = await self._bucket.get_async(key, options=part)
             stream = found.stream(min_chunk_size=BATCH)
         while (chunk := await self._next(key, stream)) is not None:
             yield chunk

@@ -59,8 +59,8 @@ class Store(Protocol):
     async def read(self, key: str) -> bytes:
         """All of it; NotFound when nothing stands there."""
 
-    def chunks(self, key: str) -> AsyncIterator[bytes]:
-        """The same as a stream; NotFound on the first step."""
+    def chunks(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The same as a stream, or `length` > 0 bytes from byte `start` on; NotFound on the first step."""
 
     async def exists(self, key: str) -> bool:
         """Does anything stand at the key?"""

@@ -79,10 +79,10 @@ class Tree:
         with self.opened(key):
             return
 
-    def block(self, key: str, offset: int) -> bytes:
-        """Up to one batch from `offset` on, empty at the end; nothing stays open in between."""
+    def block(self, key: str, offset: int, most: int = BATCH) -> bytes:
+        """Up to `most` bytes from `offset` on, empty at the end; nothing stays open in between."""
         with self.opened(key) as descriptor:
-            return os.pread(descriptor, BATCH, offset)
+            return os.pread(descriptor, most, offset)
 
     def sha256(self, key: str) -> str:
         with self.opened(key) as descriptor:

@@ -66,6 +66,12 @@ class Vault:
         store, at = self._place(key, held=held)
         return await store.read(at)
 
+    def chunks(
+        self, key: str, *, held: bool, start: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        store, at = self._place(key, held=held)
+        return store.chunks(at, start, length)
+
     async def exists(self, key: str, *, held: bool) -> bool:
         store, at = self._place(key, held=held)
         return await store.exists(at)
@@ -83,6 +89,11 @@ class Vault:
     async def delete(self, key: str, *, held: bool) -> None:
         store, at = self._place(key, held=held)
         await store.delete(at)
+
+    async def delete_derived(self, key: str, sha256: str | None, *, held: bool) -> None:
+        """All that was made from the output that stands, or stood, at `key`."""
+        for what in layout.DERIVATIVES if sha256 else ():
+            await self.delete(layout.derived_key(key, sha256 or "", what), held=held)
 
     def uri(self, key: str, *, held: bool) -> str:
         store, at = self._place(key, held=held)
