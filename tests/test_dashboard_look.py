@@ -1,8 +1,8 @@
-"""What every page is made of: times and sizes in words, assets named by what is in them, what is said once."""
+"""What every page is made of: times and sizes in words, named assets, what is said once."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from jinja2 import UndefinedError
@@ -14,6 +14,9 @@ from service.web.dashboard.look import Look
 from service.web.tokens import Role
 from tests.builders import NOON
 from tests.house import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEMPLATES = ROOT / "service/web/dashboard/templates"
 
@@ -37,7 +40,14 @@ def request(path: str = "/", query: str = "", cookie: str = "", role: Role | Non
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(None, "–"), (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (64 * 10**9, "64 GB")],
+    [
+        (None, filters.NONE),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (1_234_567, "1.2 MB"),
+        (64 * 10**9, "64 GB"),
+    ],
 )
 def test_sizes_have_two_digits_and_a_unit(count: int | None, shown: str) -> None:
     assert filters.size(count) == shown
@@ -49,8 +59,8 @@ def test_sizes_have_two_digits_and_a_unit(count: int | None, shown: str) -> None
         (NOON - 30, "30 s ago"),
         (NOON + 7200, "in 2 h"),
         ("2023-11-14T22:13:00.000Z", "20 s ago"),
-        (None, "–"),
-        ("yesterday", "–"),
+        (None, filters.NONE),
+        ("yesterday", filters.NONE),
     ],
 )
 def test_instants_are_told_from_now(instant: object, shown: str) -> None:
@@ -92,9 +102,8 @@ def test_a_cookie_that_nobody_here_made_says_nothing() -> None:
 
 @pytest.mark.parametrize(("cookie", "theme"), [("", None), ("dark", "dark"), ("light", "light"), ("x", None)])
 def test_the_theme_is_the_readers_choice(cookie: str, theme: str | None) -> None:
-    body = bytes(
-        Look().page(request(cookie=f"catchlight_theme={cookie}"), "sign_in.html", goal="/", why="").body
-    )
+    asked = request(cookie=f"catchlight_theme={cookie}")
+    body = bytes(Look().page(asked, "sign_in.html", goal="/", why="").body)
     assert (f'data-theme="{theme}"'.encode() in body) == (theme is not None)
 
 
@@ -116,8 +125,9 @@ def test_a_template_that_asks_for_what_nobody_gave_is_a_bug_and_not_a_gap() -> N
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
 def test_no_template_holds_what_the_content_policy_forbids(template: Path) -> None:
-    """Inline styles, scripts and handlers would be dead in a browser, and `safe` would let strangers write."""
+    """Inline styles, scripts and handlers would be dead in a browser; `safe` would let strangers write."""
     text = template.read_text("utf-8")
-    for forbidden in (" style=", "<style", "javascript:", "|safe", "| safe", " onclick", " onload", "hx-on"):
+    inline = (" style=", "<style", "javascript:", " onclick", " onload", "hx-on")
+    for forbidden in (*inline, "|safe", "| safe"):
         assert forbidden not in text
     assert text.count("<script") == text.count("<script src=")
