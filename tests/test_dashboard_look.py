@@ -49,7 +49,7 @@ def request(path: str = "/", query: str = "", cookie: str = "", role: Role | Non
         (64 * 10**9, "64 GB"),
     ],
 )
-def test_sizes_have_two_digits_and_a_unit(count: int | None, shown: str) -> None:
+def test_sizes_have_two_digits_and_a_unit(count: float | None, shown: str) -> None:
     assert filters.size(count) == shown
 
 

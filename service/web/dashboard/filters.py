@@ -41,7 +41,7 @@ def exact(instant: object) -> str:
     return "" if at is None else clock.rfc3339(at)
 
 
-def size(count: int | None) -> str:
+def size(count: float | None) -> str:
     """Bytes for people: `512 B`, `1.2 MB`, or a dash."""
     if count is None:
         return NONE
