@@ -143,11 +143,15 @@ def _changed(order: Order) -> str:
     return f"no longer matches {order.query}"
 
 
-async def became(ledger: Ledger, run: Run) -> dict[str, str]:
-    """Where each member stands that was done: a stage, or the state of a delivery; `gone` is forgotten."""
-    left = {one.member for one in await ledger.runs.left(run.id)}
+async def became(ledger: Ledger, run: Run, last: int | None = None) -> dict[str, str]:
+    """Where each member stands that was done: a stage, or the state of a delivery; `gone` is forgotten.
+
+    `last`: only of so many that had their turn last.
+    """
+    first = 0 if last is None else max(0, run.position - last)
+    left = {one.member for one in await ledger.runs.left(run.id, -(last or 0))}
     stands: dict[str, str] = {}
-    for start in range(0, run.position, _PAGE):
+    for start in range(first, run.position, _PAGE):
         count = min(_PAGE, run.position - start)
         members = [one for one in await ledger.runs.members(run.id, start, count) if one not in left]
         if run.order.kind is Kind.RETRY:

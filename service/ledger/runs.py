@@ -192,10 +192,10 @@ class Runs:
             found = await self._redis.lrange(keys.RUN_MEMBERS + run_id, start, start + count - 1)
         return cast("list[str]", found)
 
-    async def left(self, run_id: str) -> list[Left]:
-        """Those that had their turn and were not done."""
+    async def left(self, run_id: str, start: int = 0, end: int = -1) -> list[Left]:
+        """Those that had their turn and were not done; some of them by their places, the last included."""
         with reaching():
-            lines = cast("list[str]", await self._redis.lrange(keys.RUN_LEFT + run_id, 0, -1))
+            lines = cast("list[str]", await self._redis.lrange(keys.RUN_LEFT + run_id, start, end))
         return [Left(*json.loads(line)) for line in lines]
 
     async def beat(self, run_id: str, now: float) -> None:
