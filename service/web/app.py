@@ -68,7 +68,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
         try:
             yield
         finally:
-            await dashboard.live.aclose()
+            await dashboard.aclose()
             await end(*beside)
             # The answers of the last batch are out only when it is written.
             await intake.drained()

@@ -11,6 +11,8 @@ from service.web.dashboard import runs
 from service.web.dashboard.desk import Desk
 from service.web.dashboard.live import Live
 from service.web.dashboard.look import Look
+from service.web.dashboard.media import Media
+from service.web.dashboard.shelf import Shelf
 from service.web.dashboard.troubled import Troubled
 from service.web.problems import Refusal
 
@@ -34,11 +36,21 @@ class Dashboard:
     def __init__(self, settings: Settings, ledger: Ledger, operator: Operator, *, can_sign_out: bool) -> None:
         self.look = Look(settings.environment, can_sign_out=can_sign_out)
         self.live = Live(ledger)
-        self._desk = Desk(ledger, operator, settings, self.look)
+        self._shelf = Shelf(settings, ledger)
+        self._desk = Desk(ledger, operator, settings, self.look, self._shelf)
 
     def routes(self) -> list[Route]:
         """Of all pages, for whoever may read; what changes something is a POST."""
-        return [*self.live.routes(), *(route for page in _PAGES for route in page(self._desk))]
+        media = Media(self._shelf)
+        return [
+            *self.live.routes(),
+            *media.routes(),
+            *(route for page in _PAGES for route in page(self._desk)),
+        ]
+
+    async def aclose(self) -> None:
+        await self.live.aclose()
+        await self._shelf.aclose()
 
     def exception_handlers(self) -> dict[type[Exception], ExceptionHandler]:
         troubled = Troubled(self.look, self.live)

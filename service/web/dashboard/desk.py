@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from service.operator import Operator
     from service.settings import Settings
     from service.web.dashboard.look import Look
+    from service.web.dashboard.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,5 @@ class Desk:
     operator: Operator
     settings: Settings
     look: Look
+    shelf: Shelf
+    """The files of outputs."""
