@@ -50,6 +50,7 @@
 | refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
 | policies                 | list   | for ever, the last 100  | worker               | people            |
 | tally                    | hash   | for ever                | every script         | status, demo      |
+| history                  | list   | for ever, the last day  | sweeper              | dashboard, top    |
 | restoring                | string | for ever: to its end    | restore              | restore           |
 | schema                   | string | for ever                | every process, once  | every process     |
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
@@ -139,6 +140,8 @@ REFUSED_BY = PREFIX + "refused:by:"
 POLICIES = PREFIX + "policies"
 """Changes of the moderation policy, newest first."""
 TALLY = PREFIX + "tally"
+HISTORY = PREFIX + "history"
+"""The tally once a minute, newest first, as JSON."""
 RESTORING = PREFIX + "restoring"
 """Which backup is being written into this ledger."""
 SCHEMA = PREFIX + "schema"

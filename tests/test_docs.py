@@ -86,7 +86,9 @@ def test_every_command_is_in_a_document() -> None:
 
 def test_every_file_that_the_runbook_or_a_message_names_exists() -> None:
     text = RUNBOOK.read_text()
-    told = text + "".join(string for source in sources("service", "workers") for _, string in source.strings)
+    told = text + "\n".join(
+        string for source in sources("service", "workers") for _, string in source.strings
+    )
     named = re.findall(r"(?<![\w/.-])(?:service|workers|tests|deploy)/[\w/-]+(?:\.\w+)?", told)
     beside = re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(
         r"\b[a-z]+\.(?:conf|acl|lock)\b", text

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 LAYERS = (
     (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
-        "drift sources settings given telling"
+        "drift sources settings given telling throughput"
     ),
     "wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login garbage",
-    "intake operator reviewing comparing runs",
+    "intake operator reviewing comparing runs troubles",
     "web cli simulator",
 )
 """The rooms of `service`, ground first: each imports its own layer and those before it."""

@@ -365,3 +365,19 @@ async def test_a_full_store_is_excused_only_by_a_short_disk(
         async with Room(vault, None).excusing():
             raise StorageFullError("no room for one more")
     await vault.aclose()
+
+
+async def test_what_keeps_outputs_from_the_storage_is_told_until_it_takes_one(tmp_path: Path) -> None:
+    vault = open_vault(tmp_path.as_uri(), None, threads=1)
+    room = Room(vault, 0)
+    await room.look()
+    assert room.trouble == ""
+    room.refused("the bucket is gone")
+    assert room.trouble == "the storage fails: the bucket is gone"
+    room.took()
+    assert room.trouble == ""
+    short = Room(vault, 1 << 60)
+    await short.look()
+    short.refused("the bucket is gone")
+    assert short.trouble.startswith("no room: ")
+    await vault.aclose()

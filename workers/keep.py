@@ -58,6 +58,8 @@ async def fetch_and_keep(
         output.bad = True
         problem = str(error)
     except (OutputUnavailable, StorageError) as error:
+        if isinstance(error, StorageError):
+            shop.room.refused(str(error))
         output.bad = False
         problem = str(error)
     else:
@@ -81,6 +83,7 @@ async def _keep(
     key = layout.output_key(folder(record), output.index, kind.extension)
     async with shop.room.claimed(download, held=held):
         kept = await shop.vault.keep(key, download, held=held)
+    shop.room.took()
     size = dimensions(download.head, kind)
     output.key, output.uri = kept.key, kept.uri
     output.sha256, output.bytes, output.media_type = kept.sha256, kept.bytes, kind.media_type

@@ -53,6 +53,11 @@ class Loop:
         self._taker = ThreadPoolExecutor(1, "rq-take")
         self._books = ThreadPoolExecutor(1, "rq-books")
 
+    @property
+    def running(self) -> int:
+        """Jobs in flight."""
+        return len(self._running)
+
     def stop(self) -> None:
         """Take nothing more."""
         self._stopping.set()

@@ -16,6 +16,7 @@ from service.ending import end
 from service.errors import ConfigError
 from service.intake import Intake
 from service.ledger import Ledger
+from service.ledger.roles import Said
 from service.prediction import Ref, Stage
 from service.queues import DELIVER, PROCESS
 from service.storage import StorageFullError
@@ -63,7 +64,9 @@ async def _work(settings: Settings) -> None:
             {PROCESS: jobs.process_prediction, DELIVER: jobs.deliver_event},
             settings.concurrency,
         )
-        beats = asyncio.create_task(shop.ledger.roles.keep_beating("work", shop.name))
+        beats = asyncio.create_task(
+            shop.ledger.roles.keep_beating("work", shop.name, lambda: Said(loop.running, shop.room.trouble))
+        )
         stopper = asyncio.create_task(_when(stopping, loop.stop))
         declaring = asyncio.create_task(_declare_policy(shop))
         garbage.settle()

@@ -60,6 +60,21 @@ class Room:
         self._lacks: dict[bool, str] = {}
         self._seen: dict[bool, Disk | None] = {}
         self._coming: set[Coming] = set()
+        self._failed = ""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps outputs from being stored, in a sentence; "" when nothing does."""
+        lacks = next((lacks for lacks in self._lacks.values() if lacks), "")
+        return f"no room: {lacks}; nothing is fetched" if lacks else self._failed
+
+    def refused(self, why: str) -> None:
+        """The store did not take an output, or not all of it."""
+        self._failed = f"the storage fails: {why}"
+
+    def took(self) -> None:
+        """It has taken one."""
+        self._failed = ""
 
     @property
     def short(self) -> bool:

@@ -37,6 +37,8 @@ LEAD_FOR = 10.0
 SWEEP_MOST = 500
 TRIM_EVERY = 30.0
 HOOKS_EVERY = 30.0
+HISTORY_EVERY = 5.0
+"""Seconds: a minute's totals are kept so soon after it began, whoever leads then."""
 PRUNE_EVERY, PRUNE_MOST, PAYLOADS_MOST = 5.0, 25, 250
 COMPACT_MOST = 25
 """One batch takes Redis a millisecond, in which nobody else is served."""
@@ -84,6 +86,7 @@ class Sweeper:
             asyncio.create_task(self._rhythm(self._downstream.probe_every, self._probe_hooks)),
             asyncio.create_task(self._rhythm(EVERY, self._carry_out)),
             asyncio.create_task(self._rhythm(HOOKS_EVERY, self._look_after_hooks)),
+            asyncio.create_task(self._rhythm(HISTORY_EVERY, self._keep_history)),
         ]
         if self._settings.reconcile_every:
             every = self._settings.reconcile_every
@@ -194,6 +197,10 @@ class Sweeper:
         if self.leading:
             await self._downstream.notice()
             await self._downstream.trim()
+
+    async def _keep_history(self) -> None:
+        if self.leading:
+            await self._ledger.history.keep()
 
     async def _reconcile(self, reconciler: Reconciler) -> None:
         if self.leading:

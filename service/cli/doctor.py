@@ -10,10 +10,10 @@ import typer
 from service.cli import checks, screen, server_checks
 from service.cli.context import ledger_of
 from service.cli.exits import UNHEALTHY, USAGE
-from service.cli.health import ROLES
 from service.errors import ConfigError, InvalidInput
 from service.ledger.durability import Finding, State
 from service.settings import load
+from service.troubles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

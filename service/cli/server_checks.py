@@ -8,12 +8,12 @@ from redis import exceptions as redis_errors
 
 from service import clock, keys
 from service.cli.context import ledger_of
-from service.cli.health import ROLES
 from service.errors import ConfigError, LedgerDown
 from service.ledger import durability, reaching
 from service.ledger.durability import Finding, State
 from service.ledger.roles import CLOCKS_APART
 from service.telling.spans import span
+from service.troubles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,26 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service import clock
-from service.cli import health, screen
+from service import clock, troubles
+from service.cli import screen
 from service.cli.context import ledger_of
 from service.cli.exits import UNHEALTHY
 from service.drift import NUMBERS
 from service.errors import LedgerDown
-from service.ledger.durability import Finding, State
-from service.refusals import RefusedFor
+from service.ledger.durability import State
 from service.settings import load
 from service.telling.spans import ago
+from service.troubles import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.ledger import Ledger
     from service.settings import Settings
-
-_LATELY = 3600.0
-_LOOKED_AT = 200
-"""Refused callbacks."""
+    from service.troubles import Facts
 
 
 def command(
@@ -34,63 +30,47 @@ def command(
 ) -> None:
     """One screen of health: what is wrong, worst first, each with the command that ends it; then the counts.
 
-    Exit code 4: Redis does not answer, or a role is missing while work waits.
+    Exit code 4: Redis does not answer or takes nothing more, a role is missing while work waits, or no worker
+    can store.
     """
     settings = load()
     try:
         facts = asyncio.run(_facts(settings))
     except LedgerDown as error:
         if as_json:
-            down = Finding("redis", State.FAIL, str(error), "catchlight doctor")
-            screen.data({"healthy": False, "problems": [down._asdict()], "redis": False})
+            down = Trouble("redis", State.FAIL, str(error), "catchlight doctor")
+            screen.data({"healthy": False, "problems": [down.public()], "redis": False})
         raise
-    problems = health.judge(facts)
-    healthy = all(problem.state is not State.FAIL for problem in problems)
+    problems = troubles.judge(facts)
+    healthy = troubles.healthy(problems)
     if as_json:
-        screen.data(_public(facts, problems, healthy=healthy))
+        screen.data(public(facts, problems, healthy=healthy))
     else:
         _show(facts, problems, healthy=healthy, no_color=settings.no_color)
     if not healthy:
         raise typer.Exit(UNHEALTHY)
 
 
-async def _facts(settings: Settings) -> health.Facts:
+async def _facts(settings: Settings) -> Facts:
     async with ledger_of(settings) as ledger:
-        alive = await ledger.roles.alive()
-        return health.Facts(
-            roles=[
-                {"role": one.role, "instance": one.instance, "beat_at": clock.rfc3339(one.beat_at)}
-                for one in alive
-            ],
-            stages=await ledger.reading.counts(),
-            scaling=await ledger.reading.scaling(),
-            tally=await ledger.reading.tally(),
-            disabled=await _disabled(ledger, settings),
-            forged=await _forged(ledger),
-            urgent_within=settings.urgent_within,
-            drifts=await ledger.drifts.last(),
-            secrets=await ledger.secrets.last(),
-            warnings=settings.warnings(),
-        )
+        return await troubles.gather(ledger, settings)
 
 
-async def _disabled(ledger: Ledger, settings: Settings) -> dict[str, str]:
-    states = {hook.name: await ledger.deliveries.hook_state(hook.name) for hook in settings.hooks}
-    return {name: state.get("why", "") for name, state in states.items() if "disabled" in state}
-
-
-async def _forged(ledger: Ledger) -> int:
-    last, _ = await ledger.refusals.page(_LOOKED_AT, None)
-    since = clock.now() - _LATELY
-    return sum(one.reason == RefusedFor.SIGNATURE and one.at > since for one in last)
-
-
-def _public(facts: health.Facts, problems: Sequence[Finding], *, healthy: bool) -> dict[str, Any]:
+def public(facts: Facts, problems: Sequence[Trouble], *, healthy: bool) -> dict[str, Any]:
     return {
         "healthy": healthy,
         "redis": True,
-        "problems": [problem._asdict() for problem in problems],
-        "roles": list(facts.roles),
+        "problems": [problem.public() for problem in problems],
+        "roles": [
+            {
+                "role": one.role,
+                "instance": one.instance,
+                "beat_at": clock.rfc3339(one.beat_at),
+                "since": None if one.since is None else clock.rfc3339(one.since),
+                "in_flight": one.said.in_flight,
+            }
+            for one in facts.roles
+        ],
         "stages": dict(facts.stages),
         "scaling": dict(facts.scaling),
         "tally": dict(facts.tally),
@@ -99,16 +79,16 @@ def _public(facts: health.Facts, problems: Sequence[Finding], *, healthy: bool) 
     }
 
 
-def _show(facts: health.Facts, problems: Sequence[Finding], *, healthy: bool, no_color: bool) -> None:
+def _show(facts: Facts, problems: Sequence[Trouble], *, healthy: bool, no_color: bool) -> None:
     screen.heading("healthy" if healthy else "unhealthy", no_color=no_color)
     for problem in problems:
         screen.heading(problem.state, f"{problem.detail}; {problem.fix}", no_color=no_color)
     now = clock.now()
     screen.line("")
     screen.table(
-        ("role", "process", "last beat"),
+        ("role", "process", "last beat", "since", "in flight"),
         [
-            (one["role"], one["instance"], ago(clock.parse_rfc3339(one["beat_at"]), now))
+            (one.role, one.instance, ago(one.beat_at, now), ago(one.since, now), one.said.in_flight)
             for one in facts.roles
         ],
         no_color=no_color,

@@ -34,6 +34,8 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | the same, filtered by more than a stage                    | O(log n + 40 * max(k, 100)) at most        |
 | page, deliveries, of an id                                 | O(1)                                       |
 | scaling; counts; tally, stamp                              | O(log n); O(stages); O(names in it)        |
+| keep the history's minute; its last k                      | O(1); O(k), of 1,441 at most               |
+| how the server stands, with what it promises               | O(1)                                       |
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
 | plan, of m members; settle; get, latest, of k              | O(m); O(1); O(log n + k)                   |
@@ -56,6 +58,7 @@ from service.ledger.connection import connect, reaching
 from service.ledger.copying import Copying
 from service.ledger.deliveries import Deliveries
 from service.ledger.delivery import DeliveryRecord
+from service.ledger.history import History
 from service.ledger.hooks import Hooks
 from service.ledger.intents import Intents
 from service.ledger.policies import Policies
@@ -129,6 +132,7 @@ class Ledger:
         self.policies = Policies(scripts)
         self.drifts = Told(self.redis, keys.DRIFT)
         self.secrets = Told(self.redis, keys.SECRETS)
+        self.history = History(scripts)
         self.runs = Runs(scripts)
         self.roles = Roles(self.redis)
         self.copying = Copying(scripts, self.roles)

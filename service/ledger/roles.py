@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -13,6 +13,8 @@ from service.errors import LedgerDown
 from service.ledger.connection import reaching
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from service.ledger.connection import Redis
 
 log = structlog.get_logger("role")
@@ -23,7 +25,22 @@ _NAMED_FOR = 86_400.0
 """Seconds after its last beat that a killed role's name is kept: no two clocks are so far apart."""
 CLOCKS_APART = 30.0
 """Seconds between a process' clock and the server's, above which we warn: a signature may be 300 s old."""
+_TOLD = ("beat_at", "since", "in_flight", "trouble")
+_TROUBLE_MOST = 300
 _SYNCHRONISE = "synchronise the clocks (NTP): genuine callbacks look stale, and hooks refuse our events"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process tells of itself beside that it is alive."""
+
+    in_flight: int | None = None
+    """Jobs, of a worker."""
+    trouble: str = ""
+    """What keeps it from its work, in a sentence."""
+
+
+SILENT = Said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +48,22 @@ class Alive:
     role: str
     instance: str
     beat_at: float
+    since: float | None = None
+    """When it began to beat; None of a version that does not tell."""
+    said: Said = SILENT
 
 
 class Roles:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def keep_beating(self, role: str, instance: str) -> None:
+    async def keep_beating(self, role: str, instance: str, saying: Callable[[], Said] = Said) -> None:
         """Until cancelled, through outages, and then leave."""
-        apart = False
+        apart, since = False, clock.now()
         try:
             while True:
                 try:
-                    ahead = await self.beat(role, instance)
+                    ahead = await self.beat(role, instance, since=since, said=saying())
                     if (now_apart := abs(ahead) > CLOCKS_APART) and not apart:
                         log.warning("clock.apart", redis_ahead=round(ahead, 1), fix=_SYNCHRONISE)
                     apart = now_apart
@@ -56,12 +76,20 @@ class Roles:
             except LedgerDown as error:
                 log.warning("redis.away", error=str(error))
 
-    async def beat(self, role: str, instance: str) -> float:
+    async def beat(
+        self, role: str, instance: str, *, since: float | None = None, said: Said = SILENT
+    ) -> float:
         """Be alive; returns the seconds by which the server's clock is ahead of ours."""
         name, now = f"{role}:{instance}", clock.now()
+        told: dict[Any, Any] = {
+            "beat_at": f"{now:.3f}",
+            "since": "" if since is None else f"{since:.3f}",
+            "in_flight": "" if said.in_flight is None else str(said.in_flight),
+            "trouble": said.trouble[:_TROUBLE_MOST],
+        }
         with reaching():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(keys.ROLE + name, "beat_at", f"{now:.3f}")
+                pipe.hset(keys.ROLE + name, mapping=told)
                 pipe.expire(keys.ROLE + name, ALIVE_FOR)
                 pipe.zadd(keys.ROLES, {name: now})
                 pipe.zremrangebyscore(keys.ROLES, "-inf", now - _NAMED_FOR)
@@ -82,12 +110,14 @@ class Roles:
             names = cast("list[str]", await self._redis.zrange(keys.ROLES, 0, -1))
             async with self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
-                    pipe.hget(keys.ROLE + name, "beat_at")
-                beats = zip(names, await pipe.execute(), strict=True)
-        found = [_named(name, float(beat_at)) for name, beat_at in beats if beat_at]
+                    pipe.hmget(keys.ROLE + name, _TOLD)
+                told = zip(names, await pipe.execute(), strict=True)
+        found = [_named(name, values) for name, values in told if values[0]]
         return sorted(found, key=lambda one: (one.role, one.instance))
 
 
-def _named(name: str, beat_at: float) -> Alive:
+def _named(name: str, told: Sequence[str | None]) -> Alive:
     role, _, instance = name.partition(":")
-    return Alive(role, instance, beat_at)
+    beat_at, since, in_flight, trouble = told
+    said = Said(int(in_flight) if in_flight else None, trouble or "")
+    return Alive(role, instance, float(beat_at or 0), float(since) if since else None, said)

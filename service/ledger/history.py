@@ -1,0 +1,45 @@
+"""The running totals by the minute, for a day: what throughput is drawn from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from service import keys
+from service.ledger.connection import reaching
+from service.throughput import NAMES, Sample
+
+if TYPE_CHECKING:
+    from service.ledger.scripts import Scripts
+
+MINUTES = 24 * 60 + 1
+
+
+class History:
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    async def keep(self) -> bool:
+        """The totals as they are, once a minute whoever asks; False when this minute has been kept."""
+        return bool(await self._scripts.run("history", MINUTES, *NAMES))
+
+    async def last(self, minutes: int) -> list[Sample]:
+        """What was kept in the last so many minutes at most, newest first; before them the totals now."""
+        with reaching():
+            async with self._scripts.redis.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.hmget(keys.TALLY, NAMES)
+                pipe.lrange(keys.HISTORY, 0, min(minutes, MINUTES) - 1)
+                (seconds, microseconds), totals, kept = await pipe.execute()
+        now = Sample(
+            float(seconds) + float(microseconds) / 1e6,
+            {name: int(n) for name, n in zip(NAMES, totals, strict=True) if n is not None},
+        )
+        return [now, *map(_sample, kept)]
+
+
+def _sample(text: str) -> Sample:
+    fields = json.loads(text)
+    at = fields.pop("at")
+    del fields["minute"]
+    return Sample(at, fields)

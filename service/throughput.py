@@ -1,0 +1,114 @@
+"""What happened when: running totals, kept once a minute, as amounts per slot of time. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from service.prediction import Via
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+CALLED_BACK = f"via_{Via.CALLBACK}"
+RECOVERED = (f"via_{Via.POLL}", f"via_{Via.RECONCILE}")
+"""Completions that no callback told of: a poll or a look at the provider's list found them."""
+TOLD = "deliveries_delivered"
+NAMES = (
+    *(f"via_{via}" for via in Via),
+    "duplicates",
+    "stage_done",
+    "stage_failed",
+    "stage_expired",
+    "stage_dead",
+    TOLD,
+    "deliveries_dead",
+    "refused_signature",
+)
+"""Of the tally, those that are kept by the minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The running totals at an instant (seconds since the epoch)."""
+
+    at: float
+    totals: Mapping[str, int]
+
+
+class Slot(NamedTuple):
+    at: float
+    """When it begins."""
+    seconds: float
+    counts: Mapping[str, float]
+    """What was added meanwhile; of a name that was not counted, nothing."""
+    known: bool
+    """False before the first sample: then nobody knows whether nothing happened."""
+
+    def of(self, *names: str) -> float:
+        return sum(self.counts.get(name, 0.0) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """The last while, in slots of one length, oldest first; the last one is still under way."""
+
+    slots: Sequence[Slot]
+
+    def total(self, *names: str) -> int:
+        return round(sum(slot.of(*names) for slot in self.slots))
+
+    @property
+    def completions(self) -> int:
+        return self.total(*(name for name in NAMES if name.startswith("via_")))
+
+    @property
+    def recovered(self) -> int:
+        """Callbacks that never came, and whose predictions came in all the same."""
+        return self.total(*RECOVERED)
+
+
+def over(samples: Iterable[Sample], now: float, *, slots: int, seconds: float) -> Throughput:
+    """`slots` of `seconds` each, aligned to the clock; the last contains `now`.
+
+    What was added between two samples is spread evenly over the time between them, so that a while without a
+    sweeper is no peak at its end. Totals that fell began anew: then all of them were added since.
+    """
+    ordered = sorted((one for one in samples if one.at <= now), key=lambda one: one.at)
+    end = (now // seconds + 1) * seconds
+    starts = [end - seconds * (slots - n) for n in range(slots)]
+    counts: list[dict[str, float]] = [{} for _ in starts]
+    for earlier, later in pairwise(ordered):
+        added = _added(earlier.totals, later.totals)
+        if added:
+            for slot, share in _shares(earlier.at, later.at, starts, seconds):
+                for name, n in added.items():
+                    counts[slot][name] = counts[slot].get(name, 0.0) + n * share
+    first = ordered[0].at if ordered else now
+    return Throughput(
+        [
+            Slot(start, seconds, count, known=start + seconds > first)
+            for start, count in zip(starts, counts, strict=True)
+        ]
+    )
+
+
+def _added(earlier: Mapping[str, int], later: Mapping[str, int]) -> dict[str, int]:
+    anew = any(later.get(name, 0) < total for name, total in earlier.items())
+    added = {name: total - (0 if anew else earlier.get(name, 0)) for name, total in later.items()}
+    return {name: n for name, n in added.items() if n > 0}
+
+
+def _shares(begin: float, end: float, starts: Sequence[float], seconds: float) -> list[tuple[int, float]]:
+    """Which slots the time from `begin` to `end` falls into, each with its part of that time."""
+    first = max(0, int((begin - starts[0]) // seconds))
+    last = min(len(starts) - 1, int((end - starts[0]) // seconds))
+    if end <= begin:
+        return [(last, 1.0)] if last >= 0 else []
+    shares = []
+    for slot in range(first, last + 1):
+        inside = min(end, starts[slot] + seconds) - max(begin, starts[slot])
+        if inside > 0:
+            shares.append((slot, inside / (end - begin)))
+    return shares
