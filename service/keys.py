@@ -51,6 +51,7 @@
 | policies                 | list   | for ever, the last 100  | worker               | people            |
 | tally                    | hash   | for ever                | every script         | status, demo      |
 | history                  | list   | for ever, the last day  | sweeper              | dashboard, top    |
+| measured                 | hash   | for ever                | serve, work          | metrics           |
 | restoring                | string | for ever: to its end    | restore              | restore           |
 | schema                   | string | for ever                | every process, once  | every process     |
 | sequence                 | string | for ever                | accept, commit, jobs | every script      |
@@ -142,6 +143,8 @@ POLICIES = PREFIX + "policies"
 TALLY = PREFIX + "tally"
 HISTORY = PREFIX + "history"
 """The tally once a minute, newest first, as JSON."""
+MEASURED = PREFIX + "measured"
+"""How long things took, as buckets, and counts of what no script sees."""
 RESTORING = PREFIX + "restoring"
 """Which backup is being written into this ledger."""
 SCHEMA = PREFIX + "schema"

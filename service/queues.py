@@ -24,6 +24,13 @@ FAILURE_TTL = 7 * 86_400
 JOB_TIMEOUT = 6 * 3_600
 """Seconds. Far above any fetch deadline: the ledger's lease ends a stuck job, RQ's timer is a last resort."""
 
+WAITING = f"rq:queue:{QUEUE}"
+REGISTRIES = {"started": f"rq:wip:{QUEUE}", "failed": f"rq:failed:{QUEUE}"}
+"""RQ's word → the key of those jobs, whose length is read past RQ: asking a registry cleans it up.
+
+We leave none in the others (finished, deferred, scheduled).
+"""
+
 _OFFLINE = redis.Redis()  # a Job needs a connection object to exist; this one is never used
 
 

@@ -98,7 +98,7 @@ def faults(answer: httpx.Response) -> Iterator[str]:
             yield f"{method} {path} may not answer {answer.status_code}: {answer.text}"
         if described is None or method == "head":
             return
-        media_type = answer.headers.get("content-type", "").removesuffix("; charset=utf-8")
+        media_type = answer.headers.get("content-type", "").partition(";")[0]
         contents = described.get("content", {"": {"schema": {"const": ""}}})
         if media_type not in contents:
             yield f"{media_type} is none of {list(contents)}"

@@ -14,6 +14,7 @@ from service.cli.table import ROWS
 from service.drift import NUMBERS
 from service.hooks import Hook
 from service.ledger.query import WORDS
+from service.metrics.catalogue import METRICS
 from service.settings import load
 from service.wavespeed import signature
 from service.web import body
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 RUNBOOK = ROOT / "deploy" / "README.md"
 _TABLE = re.compile(r"(<!-- settings:[^\n]*-->\n)(.*?)(<!-- /settings -->)", re.DOTALL)
+_METRICS = re.compile(r"(<!-- metrics:[^\n]*-->\n)(.*?)(<!-- /metrics -->)", re.DOTALL)
 _WORDS = re.compile(r"(<!-- words:[^\n]*-->\n)(.*?)(<!-- /words -->)", re.DOTALL)
 
 
@@ -46,6 +48,14 @@ def words_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def metrics_table() -> str:
+    lines = ["| Metric | Labels | Is |", "|---|---|---|"]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {labels} | {metric.meaning} ({metric.kind}) |")
+    return "\n".join(lines) + "\n"
+
+
 def blocks(text: str) -> list[str]:
     return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
 
@@ -54,6 +64,12 @@ def test_the_runbooks_table_has_every_setting_with_its_default_and_meaning() -> 
     found = _TABLE.search(RUNBOOK.read_text())
     assert found
     assert found[2] == settings_table(), "run: uv run python -m tests.test_docs"
+
+
+def test_the_runbook_has_every_metric_with_its_labels() -> None:
+    found = _METRICS.search(RUNBOOK.read_text())
+    assert found
+    assert found[2] == metrics_table(), "run: uv run python -m tests.test_docs"
 
 
 def test_the_runbook_has_every_key_of_a_hook() -> None:
@@ -134,7 +150,8 @@ def main() -> None:
     text = README.read_text()
     README.write_text(_WORDS.sub(lambda found: found[1] + words_table() + found[3], text))
     text = RUNBOOK.read_text()
-    RUNBOOK.write_text(_TABLE.sub(lambda found: found[1] + settings_table() + found[3], text))
+    text = _TABLE.sub(lambda found: found[1] + settings_table() + found[3], text)
+    RUNBOOK.write_text(_METRICS.sub(lambda found: found[1] + metrics_table() + found[3], text))
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ OPERATIONS = [
 HTML: dict[str, list[list[str]]] = {
     "/sign-in": [["text/html"]],
     "/session": [[], ["application/problem+json", "text/html"]],
+    "/metrics": [["text/plain"]],
 }
-"""Routes for browsers, and what else they may answer with than JSON."""
+"""Routes for browsers and Prometheus, and what else they may answer with than JSON."""
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
     finally:
         took = shop.monotonic() - began
         gate.leave(shop.monotonic(), took, failed=failed, asked=asked)
+        shop.gathering.observe("delivery", took, hook.name)
     if not failed:
         await failpoints.reach("deliver.after_2xx")
     await _settle(shop, delivery, answer, took, probe=probe)

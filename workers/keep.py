@@ -5,12 +5,14 @@ Failures of fetching become what the output says of itself.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from service import clock, failpoints, wavespeed
 from service.durations import render_duration
 from service.ledger import Note
 from service.ledger.pruning import is_due
+from service.metrics.gathering import FAILED, KEPT, STORAGE_FAILED
 from service.prediction import Disposition, Step
 from service.storage import StorageError, layout
 from workers.fetch import OutputBad, OutputGone, OutputRefused, OutputUnavailable, open_download
@@ -42,6 +44,7 @@ async def fetch_and_keep(
     """
     shop.room.check(held=hold)
     await failpoints.reach("fetch.before", record.model)
+    began = time.monotonic()
     try:
         async with (
             shop.room.excusing(),
@@ -62,8 +65,12 @@ async def fetch_and_keep(
             shop.room.refused(str(error))
         output.bad = False
         problem = str(error)
+        if isinstance(error, StorageError):
+            shop.gathering.count(STORAGE_FAILED)
     else:
+        shop.gathering.observe("fetch", time.monotonic() - began, KEPT)
         return None
+    shop.gathering.observe("fetch", time.monotonic() - began, FAILED)
     notes.append(Note(Step.FETCHED, f"{output.index} failed: {problem}"[:300]))
     return f"output {output.index}: {problem}"
 

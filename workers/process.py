@@ -281,9 +281,9 @@ async def _commit(shop: Workshop, record: PredictionRecord, commit: Commit) -> N
     """Through an outage of Redis if need be: the work is done, and only a lost lease makes it void."""
     await failpoints.reach("commit.before")
     shop.leases.ending(record.ref)
+    held, token, before = shop.ledger.predictions, record.token, record.outputs
     kept = await written(
-        lambda: shop.ledger.predictions.commit(record.ref, Stage.WORKING, record.token, commit),
-        str(record.ref),
+        lambda: held.commit(record.ref, Stage.WORKING, token, commit, before), str(record.ref)
     )
     await failpoints.reach("commit.after")
     if commit.events:

@@ -65,7 +65,11 @@ async def _work(settings: Settings) -> None:
             settings.concurrency,
         )
         beats = asyncio.create_task(
-            shop.ledger.roles.keep_beating("work", shop.name, lambda: Said(loop.running, shop.room.trouble))
+            shop.ledger.roles.keep_beating(
+                "work",
+                shop.name,
+                lambda: Said(loop.running, shop.room.trouble, settings.concurrency, shop.room.free),
+            )
         )
         stopper = asyncio.create_task(_when(stopping, loop.stop))
         declaring = asyncio.create_task(_declare_policy(shop))

@@ -81,6 +81,11 @@ class Room:
         """Somewhere, as of the last look."""
         return any(self._lacks.values())
 
+    @property
+    def free(self) -> int | None:
+        """Bytes that are free on the fuller disk, None where outputs go to no disk; as of the last look."""
+        return min((disk.free_bytes for disk in self._seen.values() if disk and disk.bytes), default=None)
+
     def lacking(self, *, held: bool) -> str:
         """Why nothing is fetched to that place, "" when it is; as of the last look."""
         return self._lacks.get(held and self._vault.separate, "")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from service.ending import end
 from service.ledger import Ledger
+from service.metrics.gathering import Gathering
 from service.storage import open_vault
 from workers.fetch import Limits
 from workers.flight import Flight
@@ -43,6 +44,7 @@ class Workshop:
     name: str
     settings: Settings
     ledger: Ledger
+    gathering: Gathering
     leases: Leases
     vault: Vault
     room: Room
@@ -83,6 +85,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         name=name,
         settings=settings,
         ledger=ledger,
+        gathering=Gathering(ledger.measuring),
         leases=leases,
         vault=vault,
         room=Room(vault, settings.disk_free),
@@ -99,7 +102,11 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
             for hook in settings.hooks
         },
     )
-    beside = [asyncio.create_task(leases.keep()), asyncio.create_task(shop.room.watch())]
+    beside = [
+        asyncio.create_task(leases.keep()),
+        asyncio.create_task(shop.room.watch()),
+        asyncio.create_task(shop.gathering.keep_writing()),
+    ]
     token = _current.set(shop)
     try:
         await shop.room.look()
@@ -107,6 +114,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
     finally:
         _current.reset(token)
         await end(*beside)
+        await shop.gathering.put_away()
         await fetch_session.aclose()
         await hook_client.aclose()
         await vault.aclose()

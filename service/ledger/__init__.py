@@ -36,6 +36,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | scaling; counts; tally, stamp                              | O(log n); O(stages); O(names in it)        |
 | keep the history's minute; its last k                      | O(1); O(k), of 1,441 at most               |
 | how the server stands, with what it promises               | O(1)                                       |
+| measured, of h hooks and r roles; add, of f counts         | O(log n + h + r); O(f)                     |
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
 | plan, of m members; settle; get, latest, of k              | O(m); O(1); O(log n + k)                   |
@@ -61,6 +62,7 @@ from service.ledger.delivery import DeliveryRecord
 from service.ledger.history import History
 from service.ledger.hooks import Hooks
 from service.ledger.intents import Intents
+from service.ledger.measuring import Measuring
 from service.ledger.policies import Policies
 from service.ledger.predictions import Commit, Note, Outcome, Predictions
 from service.ledger.pruning import Pruning
@@ -136,6 +138,7 @@ class Ledger:
         self.runs = Runs(scripts)
         self.roles = Roles(self.redis)
         self.copying = Copying(scripts, self.roles)
+        self.measuring = Measuring(scripts, self.reading, self.roles, self.drifts, self.secrets)
 
     async def agree(self) -> None:
         """What every role does at its start: is the ledger's layout ours? Older ones are brought to it.

@@ -16,6 +16,7 @@ from service.errors import LedgerDown
 from service.ledger import compact
 from service.ledger.compacting import restore
 from service.ledger.connection import full
+from service.ledger.counting import told_of
 from service.ledger.pruning import kept_since
 from service.ledger.records import PredictionRecord, known, pairs
 from service.ledger.runs import NO_TURN
@@ -78,9 +79,10 @@ class Commit:
     notes: Sequence[Note] = ()
     events: Sequence[Event] = field(default=())
 
-    def argument(self, retention: float) -> bytes:
+    def argument(self, retention: float, before: Sequence[Mapping[str, Any]] = ()) -> bytes:
         held: bool | None = None
         kept: dict[str, float | bool] | None = None
+        counts: Mapping[str, int] = {}
         fields = {"reason": self.reason or "", "error": self.error, "failures": str(self.failures)}
         if self.manifest:
             fields["manifest"] = "1"
@@ -90,6 +92,7 @@ class Commit:
             fields["payload_dropped_at"] = self.payload_dropped_at
         if self.outputs is not None:
             fields["outputs"] = plain_json.encoded(self.outputs)
+            counts = told_of(before, self.outputs)
             held = any(output["disposition"] == Disposition.HELD for output in self.outputs)
             kept = kept_since(self.outputs)
         return plain_json.encoded(
@@ -105,6 +108,7 @@ class Commit:
                     }
                     for event in self.events
                 ],
+                "counts": counts,
                 "held": held,
                 "kept": kept,
                 "due_in": self.due_in,
@@ -155,16 +159,23 @@ class Predictions:
         lost = await self._scripts.run("renew", seconds, *held) if held else ()
         return {Ref.parse(ref) for ref in lost}
 
-    async def commit(self, ref: Ref, left: Stage, token: str, commit: Commit) -> bool:
+    async def commit(
+        self,
+        ref: Ref,
+        left: Stage,
+        token: str,
+        commit: Commit,
+        before: Sequence[Mapping[str, Any]] = (),
+    ) -> bool:
         """Compare-and-set on (stage, token). False: somebody else moved it and nothing was written.
 
+        `before`: its outputs until now; what has become of each since is counted.
         Raises ValueError for a move that is not in the table of legal moves.
         """
         if commit.to not in LEGAL_MOVES[left]:
             raise ValueError(f"{ref} may not move {left} → {commit.to}")
-        done = await self._scripts.run(
-            "commit", str(ref), left, token, commit.to, commit.argument(self._retention)
-        )
+        argument = commit.argument(self._retention, before)
+        done = await self._scripts.run("commit", str(ref), left, token, commit.to, argument)
         return bool(done)
 
     async def crashed(self, ref: Ref, token: str) -> bool:

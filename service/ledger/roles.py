@@ -25,7 +25,7 @@ _NAMED_FOR = 86_400.0
 """Seconds after its last beat that a killed role's name is kept: no two clocks are so far apart."""
 CLOCKS_APART = 30.0
 """Seconds between a process' clock and the server's, above which we warn: a signature may be 300 s old."""
-_TOLD = ("beat_at", "since", "in_flight", "trouble")
+_TOLD = ("beat_at", "since", "in_flight", "trouble", "slots", "free_bytes")
 _TROUBLE_MOST = 300
 _SYNCHRONISE = "synchronise the clocks (NTP): genuine callbacks look stale, and hooks refuse our events"
 
@@ -38,6 +38,10 @@ class Said:
     """Jobs, of a worker."""
     trouble: str = ""
     """What keeps it from its work, in a sentence."""
+    slots: int | None = None
+    """Jobs that it may have in flight."""
+    free_bytes: int | None = None
+    """Of the fuller disk that it stores on; None where that is no disk."""
 
 
 SILENT = Said()
@@ -84,8 +88,14 @@ class Roles:
         told: dict[Any, Any] = {
             "beat_at": f"{now:.3f}",
             "since": "" if since is None else f"{since:.3f}",
-            "in_flight": "" if said.in_flight is None else str(said.in_flight),
             "trouble": said.trouble[:_TROUBLE_MOST],
+        } | {
+            name: "" if number is None else str(number)
+            for name, number in (
+                ("in_flight", said.in_flight),
+                ("slots", said.slots),
+                ("free_bytes", said.free_bytes),
+            )
         }
         with reaching():
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -118,6 +128,7 @@ class Roles:
 
 def _named(name: str, told: Sequence[str | None]) -> Alive:
     role, _, instance = name.partition(":")
-    beat_at, since, in_flight, trouble = told
-    said = Said(int(in_flight) if in_flight else None, trouble or "")
+    beat_at, since, in_flight, trouble, slots, free = told
+    numbers = [int(number) if number else None for number in (in_flight, slots, free)]
+    said = Said(numbers[0], trouble or "", numbers[1], numbers[2])
     return Alive(role, instance, float(beat_at or 0), float(since) if since else None, said)

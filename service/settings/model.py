@@ -103,7 +103,7 @@ class Fields(BaseModel):
     environment: Annotated[str, Field(max_length=24)] | None = setting(
         None, "A word that the dashboard shows on every page, such as `staging`"
     )
-    metrics_open: bool = setting(False, "`/metrics` without the token; this version does not serve it yet")
+    metrics_open: bool = setting(False, "`/metrics` without the token")
     max_body: Size = setting("8MiB", "Largest callback body")
 
     fetch_hosts: Hosts = setting(

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.applications import Starlette
@@ -19,6 +19,7 @@ from service.errors import LedgerDown
 from service.intake import Intake
 from service.ledger import Ledger, durability
 from service.ledger.roles import BEAT_EVERY
+from service.metrics.gathering import Gathering
 from service.operator import Operator
 from service.web import body, tokens
 from service.web.access import Access, Guarded
@@ -26,6 +27,7 @@ from service.web.api import Api
 from service.web.dashboard import Dashboard
 from service.web.headers import Headed
 from service.web.health import Health
+from service.web.metrics import Metrics
 from service.web.receiver import Receiver
 from service.web.runs import Runs
 from service.web.secret_watch import SecretWatch
@@ -33,7 +35,7 @@ from service.web.sign_in import SignIn
 from service.web.turned_away import TurnedAway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
     from service.settings import Settings
     from service.sources import Source
@@ -51,7 +53,9 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     clients = wavespeed.clients(sources, http)
     turned_away = TurnedAway(ledger.refusals)
     watch = SecretWatch(ledger, sources, clients, settings.drift_after)
-    receiver = Receiver(intake, sources, settings.max_body, turned_away, watch, body_deadline=body_deadline)
+    gathering = Gathering(ledger.measuring)
+    told = (turned_away, watch, gathering)
+    receiver = Receiver(intake, sources, settings.max_body, told, body_deadline=body_deadline)
     operator = Operator(settings, ledger, intake, clients)
     known = tokens.configured(settings)
     access = Access(known)
@@ -59,26 +63,24 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        beside = [
-            asyncio.create_task(ledger.roles.keep_beating("serve", f"{socket.gethostname()}-{os.getpid()}")),
-            asyncio.create_task(_warn_of_forgetting(ledger)),
-            asyncio.create_task(turned_away.keep_writing()),
-            asyncio.create_task(watch.keep_comparing()),
-        ]
-        try:
+        async with _beside(
+            ledger.roles.keep_beating("serve", f"{socket.gethostname()}-{os.getpid()}"),
+            _warn_of_forgetting(ledger),
+            turned_away.keep_writing(),
+            gathering.keep_writing(),
+            watch.keep_comparing(),
+        ):
             yield
-        finally:
             await dashboard.aclose()
-            await end(*beside)
-            # The answers of the last batch are out only when it is written.
-            await intake.drained()
-            await turned_away.put_away()
-            await http.aclose()
-            await ledger.aclose()
+        # The answers of the last batch are out only when it is written.
+        for last in (intake.drained, turned_away.put_away, gathering.put_away, http.aclose, ledger.aclose):
+            await last()
 
     # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
     api, runs = Api(ledger, operator, settings.max_body), Runs(ledger, settings.max_body)
-    inner = Router([*api.routes(), *runs.routes(), *dashboard.routes()], redirect_slashes=False)
+    metrics = Metrics(ledger, [hook.name for hook in settings.hooks]).routes()
+    guarded = [*api.routes(), *runs.routes(), *metrics, *dashboard.routes()]
+    inner = Router(guarded, redirect_slashes=False)
     callbacks = _callbacks(receiver, sources)
     app = Starlette(
         routes=[
@@ -86,21 +88,28 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
             *Health(ledger).routes(),
             *SignIn(access, dashboard.look).routes(),
             dashboard.look.assets.route(),
+            *(metrics if settings.metrics_open else ()),
             Mount("/", inner, middleware=[Middleware(Guarded, check=access.check)]),
         ],
         exception_handlers=dashboard.exception_handlers(),
     )
     # Callbacks go past all that is made for people: their endpoint answers whatever happens to it.
-    door = Router(
-        callbacks,
-        redirect_slashes=False,
-        default=app.build_middleware_stack(),
-        lifespan=lifespan,
-    )
+    pages = app.build_middleware_stack()
+    door = Router(callbacks, redirect_slashes=False, default=pages, lifespan=lifespan)
     # Starlette's own middleware would stand inside its answer to a bug, and that answer has headers too.
     app.middleware_stack = Headed(door, https=(settings.public_url or "").startswith("https:"))
     app.state.live = dashboard.live
     return app
+
+
+@asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs until the server stops, whatever its end is."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        await end(*tasks)
 
 
 def _callbacks(receiver: Receiver, sources: Sequence[Source]) -> list[Route]:

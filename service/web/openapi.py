@@ -134,6 +134,13 @@ _ENTERING["responses"]["200"] = _HTML
 _LEAVING = _public("End the session in this browser", {}, 403)
 _LEAVING["responses"]["204"] = {"description": "The cookie is gone"}
 
+_METRICS = _guarded("Metrics of the whole ledger, for Prometheus", {})
+_METRICS["responses"].pop("503")
+_METRICS["responses"]["200"] = {
+    "description": "Its text format; when Redis is away `catchlight_redis_up` is 0 and most are missing",
+    "content": {"text/plain": {"schema": STRING}},
+}
+
 _PATHS = {
     "/api/v1/predictions": {
         "get": _guarded(
@@ -218,6 +225,7 @@ _PATHS = {
             body="Callback", parameters=[_ORIGIN, *_SIGNED],
         )
     },
+    "/metrics": {"get": _METRICS},
     "/livez": {"get": _public("This process runs", {200: "Alive"})},
     "/readyz": {"get": _public("Redis takes a write", {200: "Ready"}, 503, parameters=[_VERBOSE])},
 }  # fmt: skip

@@ -5,14 +5,16 @@ The order of the checks is the contract's: what a stranger can make us do grows 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from service import clock, failpoints, wavespeed
-from service.errors import LedgerDown, Mismatched, Unparseable, Unverified
+from service.errors import LedgerDown, LedgerFull, Mismatched, Unparseable, Unverified
 from service.ledger import Arrival
 from service.ledger.refusals import SOURCE_MOST, RefusedCallback
+from service.metrics.gathering import FULL, NOT_WRITTEN
 from service.prediction import Ref, Step, Via
 from service.refusals import RefusedFor
 from service.web import body, problems
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from service.intake import Intake
     from service.ledger import Outcome
+    from service.metrics.gathering import Gathering
     from service.sources import Source
     from service.web.secret_watch import SecretWatch
     from service.web.turned_away import TurnedAway
@@ -42,20 +45,19 @@ class Receiver:
         intake: Intake,
         sources: Sequence[Source],
         max_body: int,
-        turned_away: TurnedAway,
-        watch: SecretWatch,
+        told: tuple[TurnedAway, SecretWatch, Gathering],
         *,
         body_deadline: float = body.DEADLINE,
     ) -> None:
         self._intake = intake
         self._at = {source.path: source for source in sources}
         self._max_body = max_body
-        self._turned_away = turned_away
-        self._watch = watch
+        self._turned_away, self._watch, self._gathering = told
         self._body_deadline = body_deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer: ASGIApp
+        began = time.perf_counter()
         try:
             source = self._source(scope)
             raw = await body.read(scope, receive, self._max_body, self._body_deadline)
@@ -68,6 +70,7 @@ class Receiver:
             log.exception("callback.failed", source=self._label(scope))
             answer = problems.bug()
         await answer(scope, receive, send)
+        self._gathering.observe("callback", time.perf_counter() - began)
 
     def _label(self, scope: Scope) -> str:
         """Of a source, its name; of none, the end of the path that a stranger wrote."""
@@ -109,6 +112,7 @@ class Receiver:
         try:
             outcome = await self._intake.accept(arrival)
         except LedgerDown as error:
+            self._gathering.count(FULL if isinstance(error, LedgerFull) else NOT_WRITTEN)
             log.error("callback.not_written", prediction=str(arrival.ref), error=str(error))  # noqa: TRY400  # its sentence says it all
             return problems.redis_down("it could not be written; send it again")
         log.info("callback", prediction=str(arrival.ref), said=arrival.detail, outcome=outcome)

@@ -183,6 +183,8 @@ for n = 1, tonumber(ARGV[3]) do
   local fine, outcome = pcall(accept, item.ref, item)
   -- One corrupt record is no reason to refuse the others of the batch.
   outcomes[n] = fine and outcome or 'refused: ' .. why(outcome)
+  -- Not of what a full server refuses: counting that would be the write that it does not take.
+  if item.via == 'callback' and fine and outcome ~= FULL then tally('callbacks_' .. outcome) end
 end
 for name, n in pairs(counted) do count(name, n) end
 return outcomes

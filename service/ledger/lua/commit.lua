@@ -6,6 +6,7 @@
 --   held     true or false: is any output held (terminal only); neither leaves that as it is
 --   due_in   seconds until the next attempt; 0 rings at once     (accepted only)
 --   retention seconds                                            (terminal only)
+--   counts   {name: number}          added to the tally
 -- Returns 1, or 0 when the compare failed: someone else moved it, and this commit changed nothing.
 local ref, from, token, to = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local what = cjson.decode(ARGV[7])
@@ -29,6 +30,7 @@ local function send(event)
   end
 end
 
+for name, n in pairs(what.counts or {}) do count(name, n) end
 for name, value in pairs(what.fields) do redis.call('HSET', key, name, value) end
 redis.call('HDEL', key, 'lease_until')
 move(ref, from, to)

@@ -1,0 +1,1 @@
+"""What Prometheus is told: counted in Redis, so that a process that dies takes nothing along."""
