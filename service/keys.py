@@ -48,6 +48,7 @@
 | aside                    | list   | 7 d after the last      | RQ worker, sweeper   | doctor            |
 | refused                  | zset   | 30 d after the last     | receiver             | refused, API      |
 | refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
+| refused:hour:<hour>      | hash   | 49 h after the last     | receiver             | dashboard         |
 | policies                 | list   | for ever, the last 100  | worker               | people            |
 | tally                    | hash   | for ever                | every script         | status, demo      |
 | history                  | list   | for ever, the last day  | sweeper              | dashboard, top    |
@@ -138,6 +139,8 @@ ASIDE = PREFIX + "aside"
 REFUSED = PREFIX + "refused"
 REFUSED_BY = PREFIX + "refused:by:"
 """The number of the last batch that a process has written."""
+REFUSED_HOUR = PREFIX + "refused:hour:"
+"""How many of one hour since the epoch, by their reason."""
 POLICIES = PREFIX + "policies"
 """Changes of the moderation policy, newest first."""
 TALLY = PREFIX + "tally"

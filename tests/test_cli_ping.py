@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from standardwebhooks import Webhook
 from werkzeug import Request, Response
 
-from service.cli.ping import explain
+from service.hooks.explained import explain
 from tests.commandline import CommandLine
 
 if TYPE_CHECKING:

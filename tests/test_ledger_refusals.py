@@ -15,6 +15,7 @@ from tests.builders import NOON
 
 if TYPE_CHECKING:
     from service.ledger import Ledger
+    from tests.builders import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +49,17 @@ async def test_what_was_refused_is_read_as_it_was_written(ledger: Ledger) -> Non
         "webhook_id": "msg_1",
     }
     assert (listed["next"], listed["totals"]) == (None, {"gone": 1, "signature": 1})
+
+
+async def test_the_last_hours_are_counted_by_reason(ledger: Ledger, clock: Clock) -> None:
+    await ledger.refusals.write(batch(1, ONE, signature=5))
+    await ledger.refusals.write(batch(1, ONE, signature=5))
+    clock.advance(7200)
+    await ledger.refusals.write(batch(2, ONE, signature=2, method=1))
+    hours = await ledger.refusals.hours(clock.now, 3)
+    assert [counts for _, counts in hours] == [{"signature": 5}, {}, {"signature": 2, "method": 1}]
+    assert [at - NOON // 3600 * 3600 for at, _ in hours] == [0, 3600, 7200]
+    assert 0 < await ledger.redis.ttl(f"{keys.REFUSED_HOUR}{int(clock.now // 3600)}") <= 49 * 3600
 
 
 async def test_an_empty_ledger_has_refused_nothing(ledger: Ledger) -> None:

@@ -9,21 +9,18 @@ import asyncio
 import dataclasses
 import json
 import sys
-import time
-import uuid
 from typing import TYPE_CHECKING
 
-from service import clock, events, logs, wavespeed
+from service import clock, logs, wavespeed
 from service.errors import ConfigError
 from service.intake import Intake
 from service.ledger import Ledger
 from service.storage import open_vault
 from workers.checkup import checked
-from workers.guard import Guard, guarded_client
 from workers.pace import Pace
+from workers.ping import ping_hook, ping_stream
 from workers.reconcile import Reconciler
 from workers.reindex import Reindex
-from workers.send import send
 
 if TYPE_CHECKING:
     from service.hooks import Hook
@@ -48,34 +45,13 @@ def ping(settings: Settings, arguments: list[str]) -> int:
 
 
 async def _ping(settings: Settings, hook: Hook) -> dict[str, object]:
-    body = events.ping(hook.name, clock.now())
-    began = time.monotonic()
-    if hook.is_stream:
-        await _ping_stream(settings, hook, body)
-        return _answered(None, began, taken=True)
-    async with guarded_client(Guard(None, settings.fetch_private), connections=1) as client:
-        answer = await send(client, hook, f"evt_{uuid.uuid4().hex}", body.encode())
-    return _answered(answer.status, began, taken=answer.taken, error=answer.error, refused=answer.refused)
-
-
-async def _ping_stream(settings: Settings, hook: Hook, body: str) -> None:
+    if not hook.is_stream:
+        return await ping_hook(hook, settings)
     ledger = Ledger(settings.require_redis_url(), settings.retention)
     try:
-        await ledger.streams.ping(hook, f"evt_{uuid.uuid4().hex}", events.Kind.PING, body)
+        return await ping_stream(hook, ledger)
     finally:
         await ledger.aclose()
-
-
-def _answered(
-    status: int | None, began: float, *, taken: bool, error: str = "", refused: bool = False
-) -> dict[str, object]:
-    return {
-        "status": status,
-        "taken": taken,
-        "error": error or None,
-        "refused": refused,
-        "ms": round((time.monotonic() - began) * 1000),
-    }
 
 
 def reconcile(settings: Settings, arguments: list[str]) -> int:

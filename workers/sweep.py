@@ -19,6 +19,7 @@ from service.errors import LedgerDown, LedgerFull
 from workers.carrier import Carrier
 from workers.downstream import Downstream
 from workers.pace import Pace
+from workers.ping import Pinger
 from workers.reconcile import Reconciler
 from workers.rounds import Rounds
 
@@ -66,6 +67,7 @@ class Sweeper:
         ]
         self._downstream = Downstream(settings, ledger)
         self._carrier = Carrier(ledger, lambda: self.leading)
+        self._pinger = Pinger(settings, ledger)
         self._stopping = asyncio.Event()
         # Instants of the monotonic clock: the other one may be set back by an hour.
         self._leads_until = 0.0
@@ -100,6 +102,7 @@ class Sweeper:
             await end(*rhythms)
             await self._rounds.aclose()
             await self._carrier.stop()
+            await self._pinger.stop()
         if self.leading:
             await self._abdicate()
 
@@ -192,6 +195,7 @@ class Sweeper:
     async def _carry_out(self) -> None:
         if self.leading:
             await self._carrier.look()
+            await self._pinger.look()
 
     async def _look_after_hooks(self) -> None:
         if self.leading:

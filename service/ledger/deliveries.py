@@ -9,6 +9,7 @@ from service import keys
 from service.events import delivery_id
 from service.hooks import Dead, Delivered, Outage, Parked, Retry
 from service.hooks.troubles import limit_of, trouble
+from service.ledger import compact
 from service.ledger.compacting import restore
 from service.ledger.connection import reaching
 from service.ledger.delivery import DeliveryRecord
@@ -136,6 +137,20 @@ class Deliveries:
         while (answer := await self._scripts.run("anew", *arguments)) == "compact":
             await restore(self._scripts, str(ref))
         return 0 if answer == OVER else int(answer)
+
+    async def body(self, delivery: DeliveryRecord) -> str | None:
+        """Of its event, as it is sent; None when that is no longer in the ledger."""
+        redis, ref = self._scripts.redis, str(delivery.ref)
+        with reaching():
+            if body := await redis.hget(keys.EVENTS + ref, delivery.event_id):
+                return str(body)
+            fields = cast("dict[str, str]", await redis.hgetall(keys.PREDICTION + ref))
+        if not compact.is_compact(fields):
+            return None
+        try:
+            return compact.restored(fields).events.get(delivery.event_id)
+        except ValueError:
+            return None
 
     async def enable(self, hook: str) -> None:
         """Enable a hook and ring everything that was parked for it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from service import clock, keys
+from service.hooks.hours import HOUR, SHOWN
 from service.ledger.connection import reaching
 from service.ledger.pages import below, position
 from service.ledger.records import known
@@ -124,6 +125,20 @@ class Refusals:
         return {
             name.removeprefix(_TOTAL): int(n) for name, n in sorted(tally.items()) if name.startswith(_TOTAL)
         }
+
+    async def hours(self, now: float, count: int = SHOWN) -> list[tuple[float, dict[str, int]]]:
+        """The beginning of each of the last hours, and reason → how many came in it; oldest first."""
+        last = int(now // HOUR)
+        numbers = range(last - count + 1, last + 1)
+        with reaching():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for number in numbers:
+                    pipe.hgetall(f"{keys.REFUSED_HOUR}{number}")
+                rows = cast("list[dict[str, str]]", await pipe.execute())
+        return [
+            (float(number * HOUR), {reason: int(n) for reason, n in row.items()})
+            for number, row in zip(numbers, rows, strict=True)
+        ]
 
 
 def _decoded(member: str) -> RefusedCallback:

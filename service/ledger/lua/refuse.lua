@@ -4,7 +4,12 @@ local mark = K.REFUSED_BY .. ARGV[3]
 -- The same number is the same batch, sent again after a lost answer.
 if redis.call('GET', mark) == ARGV[4] then return end
 redis.call('SET', mark, ARGV[4], 'EX', 86400)
-for reason, n in pairs(cjson.decode(ARGV[7])) do count('refused_' .. reason, n) end
+local hour = K.REFUSED_HOUR .. math.floor(NOW / 3600)
+for reason, n in pairs(cjson.decode(ARGV[7])) do
+  count('refused_' .. reason, n)
+  redis.call('HINCRBY', hour, reason, n)
+end
+redis.call('EXPIRE', hour, 176400)
 for place = 8, #ARGV do
   local sequence = number()
   redis.call('ZADD', K.REFUSED, sequence, sequence .. ' ' .. ARGV[place])
