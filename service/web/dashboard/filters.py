@@ -56,7 +56,8 @@ def size(count: float | None) -> str:
 
 
 def number(count: float) -> str:
-    return f"{count:,}"
+    """`12,345`, `0.5`, and no `20.0`."""
+    return f"{int(count) if count == int(count) else count:,}"
 
 
 def pretty(value: Any) -> str:

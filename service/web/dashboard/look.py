@@ -41,10 +41,10 @@ _MENU = (
 
 
 class Look:
-    def __init__(self, badge: str | None = None, *, can_sign_out: bool = False) -> None:
-        """`badge`: which environment this is, for whoever has several open."""
+    def __init__(self, environment: str | None = None, *, can_sign_out: bool = False) -> None:
+        """`environment`: which one this is, for whoever has several open."""
         self.assets = Assets()
-        self._badge = badge
+        self._environment = environment
         self._can_sign_out = can_sign_out
         # Autoescape without exception: models, prompts and errors are strangers' words.
         self._templates = Environment(
@@ -75,7 +75,7 @@ class Look:
                 "role": role,
                 "operates": role is Role.OPERATOR,
                 "signed_in": role is not None and self._can_sign_out,
-                "badge": self._badge,
+                "environment": self._environment,
                 "path": request.url.path,
                 "here": _address(request),
                 "menu": _MENU if role is not None else (),

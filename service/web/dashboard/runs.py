@@ -141,12 +141,17 @@ def _told(run: Run, now: float) -> dict[str, Any]:
     began = run.started_at
     took = (run.ended_at or min(run.beat_at, now)) - began if began is not None else 0.0
     return run.public(now) | {
-        "noun": "deliveries" if run.order.kind is Kind.RETRY else "predictions",
+        "noun": _noun(run),
         "took": took,
         "pace": run.position / took if took > 0 else None,
         "remaining": (run.total - run.position) / run.order.rate,
         "goes_on": run.state(now) is not State.ENDED and run.total > 0,
     }
+
+
+def _noun(run: Run) -> str:
+    one, many = ("delivery", "deliveries") if run.order.kind is Kind.RETRY else ("prediction", "predictions")
+    return one if run.total == 1 else many
 
 
 def _linked(run: Run, member: str) -> dict[str, str]:
