@@ -51,9 +51,9 @@ async def test_each_reason_has_its_remedy_and_its_count(server: Served, ledger: 
     await ledger.refusals.write(Batch("p", 1, counts, [one]))
     page = await get(server.client, "/refused")
     assert page.text.index("signature") < page.text.index("method"), "what is most frequent comes first"
-    assert "`catchlight connect` compares CATCHLIGHT_WEBHOOK_SECRETS" in page.text
+    assert "catchlight connect compares CATCHLIGHT_WEBHOOK_SECRETS" in page.text
     assert "4,000" in page.text
-    assert "A newer version knows more of it." in page.text
+    assert "a newer version knows more of it" in page.text
     assert "<img src=x>" in page.text, "a stranger's words are text"
     assert "img" not in [tag for tag, _ in page.tags]
     labels = [found["aria-label"] for tag, found in page.tags if tag == "svg" and "aria-label" in found]

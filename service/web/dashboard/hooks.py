@@ -158,7 +158,8 @@ def _declared(hook: Hook) -> list[tuple[str, str]]:
     of_stream = ("stream", "maxlen", "max_age")
     of_webhook = ("url", "secrets", "timeout", "headers", "rate", "concurrency")
     names = ("events", "models", "sources", "nsfw", *(of_stream if hook.is_stream else of_webhook))
-    return [(name, _text(shown[name])) for name in names]
+    seconds = {name: f"{shown[name]:g} s" for name in ("timeout", "max_age")}
+    return [(name, seconds.get(name) or _text(shown[name])) for name in names]
 
 
 def _text(value: object) -> str:
