@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = ROOT / "deploy" / "prometheus"
-RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"][0][
-    "rules"
-]
+RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"][0]["rules"]
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana" / "catchlight.json").read_text())
 RUNBOOK = (ROOT / "deploy" / "README.md").read_text()
 EXPORTED = {
