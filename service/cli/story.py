@@ -63,7 +63,7 @@ def _table(counts: dict[str, int], tally: dict[str, int], events: int) -> Table:
 
 def tell_start(base: str, provider: str) -> None:
     _TALK.print("[bold]Catchlight[/bold] demo: a real receiver, worker and sweeper; a simulated provider.")
-    _TALK.print(f"  callbacks go to {base}/webhooks/…   provider: {provider}")
+    _TALK.print(f"  dashboard: {base}/   callbacks go to {base}/webhooks/…   provider: {provider}")
     _TALK.print("  Callbacks are lost, doubled, late and forged; files are slow, cut short and gone.\n")
 
 

@@ -56,6 +56,7 @@ def _say_where(settings: Settings, redis_url: str, *, embedded: bool) -> None:
     base = f"http://{settings.host}:{settings.port}"
     kind = "embedded" if embedded else "yours"
     lines = [
+        f"dashboard  {base}/",
         *(f"callbacks  {base}{source.path}" for source in settings.accounts if source.secrets),
         f"API        {base}/api/v1/predictions",
         f"redis      {mask_url(redis_url)} ({kind})",
