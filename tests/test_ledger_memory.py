@@ -14,6 +14,7 @@ import redis
 from service import clock, embedded, events, wavespeed
 from service.hooks import Delivered
 from service.ledger import Arrival, Commit, Ledger, Note
+from service.ledger.callback_headers import CallbackHeaders
 from service.prediction import Disposition, Nsfw, Ref, Stage, Step, Via
 from tests import shipped
 from tests.builders import LEASE, RETENTION, hook
@@ -82,7 +83,8 @@ async def typical(ledger: Ledger, number: int) -> None:
     id_ = hashlib.sha256(str(number).encode()).hexdigest()[:32]
     ref = Ref("acme", id_)
     report = wavespeed.report(payload(id_))
-    arrival = Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, report, detail="completed")
+    headers = CallbackHeaders(id_, "1764338400", "acme-webhooks/1.4 (acme.example)", "application/json")
+    arrival = Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, report, detail="completed", headers=headers)
     await ledger.predictions.write([arrival.encoded(clock.now())])
     record = await ledger.predictions.lease(ref, LEASE, "worker-7d9f-1234-a1b2c3")
     assert record is not None

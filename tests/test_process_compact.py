@@ -14,7 +14,7 @@ from service.prediction import Disposition, Ref, Stage
 from service.review import Decision
 from service.simulator.scenario import Scenario
 from service.telling.paragraph import tell
-from tests.workplace import dispositions, shop_of, steps, until, workplace
+from tests.workplace import AROUND, dispositions, shop_of, steps, until, workplace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,9 +70,11 @@ async def test_the_payload_stands_in_the_manifest_alone(redis_url: str, tmp_path
     async with at_work(redis_url, tmp_path) as (place, shop):
         said = place.payload(Scenario.CLEAN)
         ref = await ended(place, shop, said)
-        assert (await place.record(ref)).payload == {}
+        record = await place.record(ref)
+        assert (record.payload, record.callback) == ({}, None)
         (path,) = manifests(place)
-        assert json.loads(path.read_bytes())["payload"] == said
+        manifest = json.loads(path.read_bytes())
+        assert (manifest["payload"], manifest["callback"]) == (said, AROUND.named())
 
 
 @pytest.mark.parametrize("scenario", [Scenario.FAILED, Scenario.MODERATION])
@@ -105,6 +107,7 @@ async def test_a_replay_fetches_what_is_gone_and_keeps_what_the_manifest_says(
         manifest = place.manifest(ref)
         assert manifest is not None
         assert manifest["payload"] == ({"outputs": said["outputs"]} if lost else said)
+        assert manifest["callback"] == (None if lost else AROUND.named())
         await place.delivered(shop, ref)
         told = place.told("prediction.completed")
         assert (len(told), len({line["event_id"] for line in told})) == (2, 1)

@@ -15,7 +15,7 @@ from service.review import Decision
 from service.simulator.scenario import Scenario
 from service.storage import open_vault
 from tests.commandline import CommandLine
-from tests.workplace import dispositions, shop_of, steps, workplace
+from tests.workplace import AROUND, dispositions, shop_of, steps, workplace
 from workers.reindex import Reindex
 
 if TYPE_CHECKING:
@@ -147,11 +147,14 @@ async def test_what_the_provider_said_goes_and_the_outputs_stay(
             assert await place.ledger.compacting.compact(0, 10) == (1, 1)
         assert await place.ledger.pruning.drop_payloads(DAY, place.settings.retention, 10) == (0, 0)
         assert PROMPT in written(place)
+        assert AROUND.webhook_id in written(place)
         assert await drop(place) == (1, 1)
         after = await place.worked(shop, ref)
         assert PROMPT not in written(place)
         assert '"payload_dropped_at"' in written(place)
+        assert AROUND.webhook_id not in written(place)
         assert PROMPT not in str(await in_the_ledger(place, ref))
+        assert (await place.record(ref)).callback is None
         same = ("stage", "reason", "finished_at", "status", "outputs", "error")
         assert {name: after[name] for name in same} == {name: before[name] for name in same}
         await place.delivered(shop, ref)

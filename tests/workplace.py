@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from service import clock, settings, wavespeed
 from service.intake import Intake
 from service.ledger import Arrival, Ledger
+from service.ledger.callback_headers import CallbackHeaders
 from service.prediction import TERMINAL, Ref, Step, Via
 from service.simulator import wire
 from service.simulator.app import build
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 HOOK_SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0LWhvb2s="
 QUICK = {"fetch_schedule": "10ms,10ms,10ms,10ms", "hook_schedule": "10ms,10ms", "fetch_idle": "1s"}
 """Schedules that a test can wait for."""
+
+AROUND = CallbackHeaders("msg_7a1c", "1764338400", "acme-webhooks/1.4", "application/json")
+"""Of every callback here."""
 
 
 async def until(
@@ -96,7 +100,9 @@ class Workplace:
 
     async def complete(self, said: Mapping[str, Any], via: Via = Via.CALLBACK) -> Ref:
         ref = Ref(wavespeed.SOURCE, said["id"])
-        await self.intake.accept(Arrival(ref, via, Step.CALLED_BACK, wavespeed.report(dict(said))))
+        report = wavespeed.report(dict(said))
+        around = AROUND if via is Via.CALLBACK else None
+        await self.intake.accept(Arrival(ref, via, Step.CALLED_BACK, report, headers=around))
         return ref
 
     async def prediction(self, ref: Ref) -> dict[str, Any]:

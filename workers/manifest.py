@@ -9,7 +9,7 @@ import structlog
 
 from service import clock
 from service.errors import NotFound
-from service.ledger import decisions
+from service.ledger import callback_headers, decisions
 from service.ledger.arrival import pack
 from service.prediction import Disposition, Nsfw
 from service.storage import StorageError, layout
@@ -49,12 +49,12 @@ async def write(shop: Workshop, record: PredictionRecord, outputs: Sequence[Outp
     stand in a second one under `held/`.
     """
     key = f"{folder(record)}/{layout.MANIFEST}"
-    payload = record.payload or await _payload_before(shop, key, outputs)
+    said = _said(record) if record.payload else await _said_before(shop, key, outputs)
     whole = await _content(shop, record, outputs, end)
     if record.payload_dropped_at:
-        payload = reduced(payload)
+        said = {"payload": reduced(said["payload"])}
         whole["payload_dropped_at"] = record.payload_dropped_at
-    whole["payload"] = payload
+    whole |= said
     covered = [one.index for one in outputs if _is_text(one) and one.nsfw is not Nsfw.CLEAN]
     if not in_the_open(outputs):
         await shop.vault.write(key, _encoded(whole), held=True)
@@ -63,7 +63,7 @@ async def write(shop: Workshop, record: PredictionRecord, outputs: Sequence[Outp
         return
     if covered:
         await shop.vault.write(key, _encoded(whole), held=True)
-        whole |= {"payload": _without(payload, covered)}
+        whole |= {"payload": _without(said["payload"], covered)}
     elif record.attempts > 1:
         # It stood there when nothing was stored yet: a review has released the first, or a replay found it.
         await shop.vault.delete(key, held=True)
@@ -105,6 +105,7 @@ async def _content(
             {name: value for name, value in output.stored().items() if name not in _PRIVATE}
             for output in outputs
         ],
+        "callback": None,
         "payload": {},
         "timeline": so_far + ours,
         "ledger": _of_the_ledger(record, end),
@@ -127,7 +128,13 @@ def _of_the_ledger(record: PredictionRecord, end: Commit) -> dict[str, Any]:
     }
 
 
-async def _payload_before(shop: Workshop, key: str, outputs: Sequence[Output]) -> Mapping[str, Any]:
+def _said(record: PredictionRecord) -> dict[str, Any]:
+    """With the headers that it came with, should it have come by callback."""
+    around = {"callback": record.callback.named()} if record.callback else {}
+    return {"payload": record.payload, **around}
+
+
+async def _said_before(shop: Workshop, key: str, outputs: Sequence[Output]) -> dict[str, Any]:
     """The ledger lets go of it some time after the end, and from then on it stands in the manifest alone.
 
     Where there are two, the one under `held/` has every text. Without any: what is still known.
@@ -135,13 +142,15 @@ async def _payload_before(shop: Workshop, key: str, outputs: Sequence[Output]) -
     """
     for held in (True, False):
         try:
-            payload = json.loads(await shop.vault.read(key, held=held))["payload"]
+            whole = json.loads(await shop.vault.read(key, held=held))
+            payload = whole["payload"]
         except (NotFound, ValueError, KeyError, TypeError):
             continue
         if isinstance(payload, dict) and ("outputs" in payload or not outputs):
-            return payload
+            around = callback_headers.of_manifest(whole.get("callback"))
+            return {"payload": payload} | ({"callback": around} if around else {})
     log.warning("manifest.lost", key=key)
-    return {"outputs": [one.url for one in outputs]}
+    return {"payload": {"outputs": [one.url for one in outputs]}}
 
 
 def _without(payload: Any, covered: Sequence[int]) -> dict[str, Any]:

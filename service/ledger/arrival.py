@@ -13,6 +13,7 @@ from service.prediction import Nsfw, Ref, Step, Verdict, Via
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from service.ledger.callback_headers import CallbackHeaders
     from service.prediction import Report
 
 _DAY = 86_400
@@ -45,6 +46,8 @@ class Arrival:
     metadata: Mapping[str, Any] | None = None
     stale: bool = False
     """A genuine callback outside the tolerance: its id is believed, nothing else."""
+    headers: CallbackHeaders | None = None
+    """Of the callback that brought it."""
 
     def encoded(self, now: float) -> bytes:
         """What `accept.lua` reads, in its order: the lengths of all parts, a semicolon, and the parts.
@@ -60,6 +63,7 @@ class Arrival:
     def _parts(self, now: float) -> list[str | bytes]:
         said = self.report
         closed = said is not None and said.verdict is not Verdict.PENDING
+        which = digest(said.outputs) if said else ""
         created, day = _day(said.created_at if said else None, now)
         return [
             str(self.ref),
@@ -74,11 +78,12 @@ class Arrival:
             plain_json.encoded(self.metadata) if self.metadata else "",
             day,
             said.error if said else "",
-            digest(said.outputs) if said else "",
+            which,
             f"{self.due_in:.3f}",
             self.step,
             self.detail,
             "1" if self.stale else "",
+            self.headers.encoded(which) if self.headers and closed else "",
         ]
 
 

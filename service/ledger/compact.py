@@ -66,6 +66,7 @@ def compacted(whole: Whole) -> dict[str, str]:
     fields = {name: text for name, text in whole.fields.items() if text and name not in _OF_A_LEASE}
     if fields.pop("manifest", None):
         fields["payload"] = MOVED
+        fields.pop("callback", None)
     stay = _STAY | ({"payload"} if fields.get("payload") == MOVED else frozenset())
     if fields.get("stage") == Stage.DEAD:
         # Has one a file in the open? A stricter duplicate asks.

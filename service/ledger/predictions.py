@@ -71,7 +71,7 @@ class Commit:
     manifest: bool = False
     """Its manifest is written, and holds the payload."""
     payload: Mapping[str, Any] | None = None
-    """What the record is to hold instead of what it held; None: that stays."""
+    """What the record is to hold instead of what it held, and of its callback; None: that stays."""
     payload_dropped_at: str = ""
     """As RFC 3339, when only its outputs are left of it."""
     due_in: float = 0.0
@@ -87,7 +87,7 @@ class Commit:
         if self.manifest:
             fields["manifest"] = "1"
         if self.payload is not None:
-            fields["payload"] = plain_json.encoded(self.payload)
+            fields |= {"payload": plain_json.encoded(self.payload), "callback": ""}
         if self.payload_dropped_at:
             fields["payload_dropped_at"] = self.payload_dropped_at
         if self.outputs is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service import clock
-from service.ledger import compact, decisions
+from service.ledger import callback_headers, compact, decisions
 from service.ledger.arrival import unpack
 from service.prediction import Reason, Ref, Stage, Verdict, Via
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from enum import StrEnum
 
+    from service.ledger.callback_headers import CallbackHeaders
     from service.ledger.decisions import Ending
     from service.ledger.delivery import DeliveryRecord
     from service.prediction import Nsfw
@@ -77,6 +78,8 @@ class PredictionRecord:
     nsfw: tuple[Nsfw, ...] = ()
     payload: Mapping[str, Any] = field(default_factory=dict)
     """Empty when it stands in the manifest alone, some time after the end."""
+    callback: CallbackHeaders | None = None
+    """The headers that the payload came with, when it came by callback; they go with it."""
     payload_dropped_at: str = ""
     """As RFC 3339, when only the outputs are left of the payload."""
     outputs: tuple[dict[str, Any], ...] = ()
@@ -143,6 +146,7 @@ class PredictionRecord:
             failures=read("failures", int, 0),
             nsfw=unpack(fields.get("nsfw", "")),
             payload=read("payload", _payload, {}),
+            callback=callback_headers.load(fields.get("callback", ""), fields.get("digest", "")),
             payload_dropped_at=fields.get("payload_dropped_at", ""),
             outputs=read("outputs", _objects, ()),
             reviews=read("reviews", decisions.reviews, {}),

@@ -13,6 +13,7 @@ import structlog
 from service import clock, failpoints, wavespeed
 from service.errors import LedgerDown, LedgerFull, Mismatched, Unparseable, Unverified
 from service.ledger import Arrival
+from service.ledger.callback_headers import CallbackHeaders
 from service.ledger.refusals import SOURCE_MOST, RefusedCallback
 from service.metrics.gathering import FULL, NOT_WRITTEN
 from service.prediction import Ref, Step, Via
@@ -106,7 +107,8 @@ class Receiver:
         if verified.stale:
             return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, detail="outside the tolerance", stale=True)
         detail = report.status[:_DETAIL_MOST]
-        return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, report, detail=detail)
+        around = CallbackHeaders.of(verified.webhook_id, verified.timestamp, headers)
+        return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, report, detail=detail, headers=around)
 
     async def _accepted(self, arrival: Arrival) -> ASGIApp:
         try:

@@ -53,7 +53,7 @@ local function completion(item)
   tally('via_' .. item.via)
   return {'verdict', item.verdict, 'status', item.status, 'said_reason', item.reason, 'via', item.via,
     'received_at', instant(NOW), 'nsfw', item.nsfw, 'payload', item.payload, 'digest', item.digest,
-    'said_error', item.error}
+    'said_error', item.error, 'callback', item.callback}
 end
 
 -- Letters that only a newer version knows count as flagged. That it is clean, nearly everything says.
@@ -168,7 +168,7 @@ local function accept(ref, item)
 end
 
 local FIELDS = {'verdict', 'status', 'reason', 'model', 'created_at', 'nsfw', 'via', 'payload', 'metadata', 'day',
-  'error', 'digest', 'due_in', 'step', 'detail', 'stale'}
+  'error', 'digest', 'due_in', 'step', 'detail', 'stale', 'callback'}
 local outcomes = {}
 -- For each its place in the lists and its job's.
 numbers_at_once = 2 * tonumber(ARGV[3])
