@@ -30,6 +30,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | sweep, poll, trim, settled, compact, of at most m          | O((1 + m) log n), m being only what is due |
 | sweep, once after the server's clock was set               | O(w log n), w being all that waits         |
 | record, prediction, delivery, deliveries_of, find          | O(1)                                       |
+| deliveries of k predictions; values of a word              | O(k); O(log n), the list has an end        |
 | page, held, deliveries, refused: k, from any cursor        | O(log n + k)                               |
 | the same, filtered by more than a stage                    | O(log n + 40 * max(k, 100)) at most        |
 | page, deliveries, of an id                                 | O(1)                                       |
@@ -54,6 +55,7 @@ from typing import TYPE_CHECKING
 from service import keys
 from service.errors import ConfigError, LedgerDown
 from service.ledger.arrival import Arrival
+from service.ledger.beside import Beside
 from service.ledger.compacting import Compacting
 from service.ledger.connection import connect, reaching
 from service.ledger.copying import Copying
@@ -125,6 +127,7 @@ class Ledger:
         self.sweeping = Sweeping(scripts)
         self.compacting = Compacting(scripts, retention)
         self.reading = Reading(scripts)
+        self.beside = Beside(scripts, self.reading)
         self.pulse = Pulse(self.redis)
         self.reviews = Reviews(scripts)
         self.pruning = Pruning(scripts)
