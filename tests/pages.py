@@ -85,3 +85,30 @@ async def sent(client: httpx.AsyncClient, form: Form, **filled: str) -> Page:
     if answer.status_code != 303:
         return Page(answer)
     return await get(client, answer.headers["location"])
+
+
+_GOES = ("href", "src", "action", "formaction", "poster", "xlink:href", "hx-get", "hx-post")
+_RUNS = ("javascript:", "data:", "vbscript:")
+
+
+def dangers(page: Page) -> list[tuple[str, dict[str, str]]]:
+    """Tags that would run something that is no file of ours, or look like something of a stranger's."""
+    return [
+        (tag, found)
+        for tag, found in page.tags
+        if any(name.startswith("on") or name == "style" for name in found)
+        or any(found.get(name, "").lower().lstrip().startswith(_RUNS) for name in _GOES)
+        or (tag == "script" and not found.get("src", "").startswith("/static/"))
+        or tag in ("iframe", "object", "embed", "base", "marquee", "math", "style")
+    ]
+
+
+XSS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title><svg/onload=alert(1)>",
+    "{{ 7*7 }}<style>*{display:none}</style>",
+    "javascript:alert(1)",
+)
+"""What a stranger may have written wherever he may write anything."""

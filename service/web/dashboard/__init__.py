@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from service.errors import CatchlightError
-from service.web.dashboard import deliveries, hooks, refused, runs
+from service.web.dashboard import deliveries, gallery, hooks, prediction, predictions, refused, runs
 from service.web.dashboard.desk import Desk
 from service.web.dashboard.live import Live
 from service.web.dashboard.look import Look
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     Page = Callable[[Desk], Sequence[Route]]
 
-_PAGES: tuple[Page, ...] = (deliveries.routes, hooks.routes, refused.routes, runs.routes)
+_PAGES: tuple[Page, ...] = (
+    deliveries.routes,
+    gallery.routes,
+    hooks.routes,
+    prediction.routes,
+    predictions.routes,
+    refused.routes,
+    runs.routes,
+)
 """In no order: what the menu shows, and in which, stands in `look.py`."""
 
 
