@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 QUEUE = "catchlight"
+KEY = Queue.redis_queue_namespace_prefix + QUEUE
+"""Of the list of what waits in it."""
 PROCESS = "workers.jobs.process_prediction"
 DELIVER = "workers.jobs.deliver_event"
 

@@ -153,7 +153,7 @@ def test_a_disabled_hook_has_a_button_that_enables_it() -> None:
 def test_a_query_in_a_route_is_quoted() -> None:
     (problem,) = judge(WARNINGS["dead"][0])
     assert problem.button is not None
-    assert problem.button.route == "/predictions?query=stage%3Adead"
+    assert problem.button.route == "/runs/new?kind=replay&from=fetch&query=stage%3Adead"
 
 
 def test_the_worst_comes_first() -> None:

@@ -22,6 +22,7 @@ CONNECT_TIMEOUT = 0.8
 ANSWER_TIMEOUT = 1.2
 
 _CANNOT_NOW = re.compile(r"\b(OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|BUSY|CLUSTERDOWN)\b")
+NO_ANSWER = "Redis does not answer"
 _FULL = "FULL "
 # Of these the library cuts the word off the message.
 _KNOWN_CANNOT = (redis_errors.OutOfMemoryError, redis_errors.ReadOnlyError, redis_errors.ClusterDownError)
@@ -59,7 +60,7 @@ def reaching() -> Iterator[None]:
     try:
         yield
     except (redis_errors.ConnectionError, redis_errors.TimeoutError) as error:
-        raise LedgerDown(f"Redis does not answer: {error}", retry_after=1) from error
+        raise LedgerDown(f"{NO_ANSWER}: {error}", retry_after=1) from error
     except redis_errors.ResponseError as error:
         if str(error).startswith(_FULL):
             raise full(str(error)) from error

@@ -60,6 +60,8 @@ class Alive:
 class Roles:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self.answered_at: float | None = None
+        """When Redis took a beat of this process last."""
 
     async def keep_beating(self, role: str, instance: str, saying: Callable[[], Said] = Said) -> None:
         """Until cancelled, through outages, and then leave."""
@@ -70,7 +72,7 @@ class Roles:
                     ahead = await self.beat(role, instance, since=since, said=saying())
                     if (now_apart := abs(ahead) > CLOCKS_APART) and not apart:
                         log.warning("clock.apart", redis_ahead=round(ahead, 1), fix=_SYNCHRONISE)
-                    apart = now_apart
+                    apart, self.answered_at = now_apart, clock.now()
                 except LedgerDown as error:
                     log.warning("redis.away", error=str(error))
                 await asyncio.sleep(BEAT_EVERY)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from service import clock, keys
+from service import clock, keys, queues
 from service.ledger import durability
 from service.ledger.connection import reaching
 
@@ -63,6 +64,27 @@ async def look(redis: Redis) -> Server:
         aside=int(aside),
         promises=await durability.check(redis),
     )
+
+
+class Jobs(NamedTuple):
+    """Of the workers' queue, without RQ's registries: to count in those is to clean them up."""
+
+    queued: int
+    aside: Sequence[Mapping[str, Any]]
+    """`{job, why, at}` of those that nobody could read, newest first."""
+    leader: str | None
+    """The sweeper that acts."""
+
+
+async def jobs(redis: Redis, most: int) -> Jobs:
+    """Raises LedgerDown."""
+    with reaching():
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.llen(queues.KEY)
+            pipe.lrange(keys.ASIDE, 0, most - 1)
+            pipe.get(keys.SWEEPER)
+            queued, aside, leader = await pipe.execute()
+    return Jobs(queued, [json.loads(one) for one in aside], leader)
 
 
 def _unwritten(info: Mapping[str, Any]) -> str:

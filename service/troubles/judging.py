@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from service import clock, comparing
 from service.hooks.standing import State as HookState
@@ -101,7 +100,7 @@ def _of_deletions(facts: Facts) -> Iterator[Trouble]:
     nearest = facts.scaling.get("nearest_deletion_seconds")
     if nearest is not None and nearest < facts.urgent_within:
         detail = f"the provider deletes outputs that still wait here in {span(nearest)}"
-        button = Button("Show what waits", _listed("/predictions", "stage:accepted"))
+        button = Button("Show what waits", "/predictions?query=stage%3Aaccepted")
         yield Trouble("deletion", State.WARN, detail, _MORE_WORK, button)
 
 
@@ -140,7 +139,7 @@ def _of_hooks(facts: Facts) -> Iterator[Trouble]:
 def _of_the_dead(facts: Facts) -> Iterator[Trouble]:
     if dead := facts.stages.get("dead", 0):
         detail = f"{dead} prediction{'s are' if dead > 1 else ' is'} dead"
-        button = Button("Show them", _listed("/predictions", "stage:dead"))
+        button = Button("Plan a replay", "/runs/new?kind=replay&from=fetch&query=stage%3Adead")
         yield Trouble("dead", State.WARN, detail, "catchlight replay stage:dead --dry-run", button)
     if facts.dead_deliveries:
         count = len(facts.dead_deliveries)
@@ -150,7 +149,7 @@ def _of_the_dead(facts: Facts) -> Iterator[Trouble]:
             if count > 1
             else f"a delivery for {hooks} is dead"
         )
-        button = Button("Show them", _listed("/deliveries", "state:dead"))
+        button = Button("Plan to send them again", "/runs/new?kind=retry&query=state%3Adead")
         fix = "catchlight deliveries retry state:dead --dry-run"
         yield Trouble("deliveries.dead", State.WARN, detail, fix, button)
     if facts.server.aside:
@@ -182,7 +181,3 @@ def _of_settings(facts: Facts) -> Iterator[Trouble]:
     for warning in facts.warnings:
         button = Button("Open settings", "/settings")
         yield Trouble("settings", State.WARN, warning, "catchlight config show", button)
-
-
-def _listed(path: str, query: str) -> str:
-    return f"{path}?query={quote(query)}"

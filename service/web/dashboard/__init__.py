@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from service.errors import CatchlightError
-from service.web.dashboard import deliveries, gallery, hooks, prediction, predictions, refused, runs
+from service.web.dashboard import (
+    deliveries,
+    gallery,
+    hooks,
+    now,
+    prediction,
+    predictions,
+    refused,
+    runs,
+    settings,
+    setup,
+    workers,
+)
 from service.web.dashboard.desk import Desk
 from service.web.dashboard.live import Live
 from service.web.dashboard.look import Look
@@ -32,10 +44,14 @@ _PAGES: tuple[Page, ...] = (
     deliveries.routes,
     gallery.routes,
     hooks.routes,
+    now.routes,
     prediction.routes,
     predictions.routes,
     refused.routes,
     runs.routes,
+    settings.routes,
+    setup.routes,
+    workers.routes,
 )
 """In no order: what the menu shows, and in which, stands in `look.py`."""
 

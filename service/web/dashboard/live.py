@@ -41,8 +41,13 @@ class Live:
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._is_closing = False
-        self.away_since: float | None = None
-        """Since when Redis has not answered us, as far as anybody looked: seconds since the epoch."""
+        self._answered_at: float | None = None
+
+    @property
+    def answered_at(self) -> float | None:
+        """When Redis answered this process last, as far as anybody looked: its beat does, all the time."""
+        known = [at for at in (self._answered_at, self._ledger.roles.answered_at) if at is not None]
+        return max(known, default=None)
 
     def routes(self) -> Sequence[Route]:
         return (Route("/live", self.stream, methods=["GET"]),)
@@ -92,9 +97,7 @@ class Live:
 
     def _note(self, stamp: str | None) -> None:
         if stamp is not None:
-            self.away_since = None
-        elif self.away_since is None:
-            self.away_since = clock.now()
+            self._answered_at = clock.now()
 
     def _tell(self, word: str) -> None:
         for listener in self._listeners:

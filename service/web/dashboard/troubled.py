@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service.ledger.connection import NO_ANSWER
 from service.web import problems
 from service.web.access import wants_page
 
@@ -26,7 +27,9 @@ class Troubled:
         self._live = live
 
     async def on_error(self, request: Request, error: Exception) -> Response:
-        return self._shown(request, await problems.on_error(request, error))
+        # To refuse a write is another trouble than silence, and the problem's own words are the same.
+        answers = not str(error).startswith(NO_ANSWER)
+        return self._shown(request, await problems.on_error(request, error), answers=answers)
 
     async def on_refusal(self, request: Request, error: Exception) -> Response:
         return self._shown(request, await problems.on_refusal(request, error))
@@ -37,7 +40,7 @@ class Troubled:
     async def on_bug(self, request: Request, error: Exception) -> Response:
         return self._shown(request, await problems.on_bug(request, error))
 
-    def _shown(self, request: Request, problem: Problem) -> Response:
+    def _shown(self, request: Request, problem: Problem, *, answers: bool = True) -> Response:
         # One that closes its connection has a way of its own to do so.
         if not wants_page(request.scope) or isinstance(problem, problems.Closing):
             return problem
@@ -48,5 +51,7 @@ class Troubled:
             problem.status_code,
             headers,
             problem=problem,
-            since=self._live.away_since,
+            answered_at=self._live.answered_at,
+            answers=answers,
+            asked_only=request.method in ("GET", "HEAD"),
         )
