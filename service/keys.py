@@ -50,6 +50,8 @@
 | refused:by:<process>     | string | 1 d after the last      | receiver             | receiver          |
 | refused:hour:<hour>      | hash   | 49 h after the last     | receiver             | dashboard         |
 | policies                 | list   | for ever, the last 100  | worker               | people            |
+| reviewer:<source>:<id>:<index> | string | 60 s, renewed    | review page          | review page       |
+| looks                    | list   | 30 d after the last     | review page          | review page       |
 | tally                    | hash   | for ever                | every script         | status, demo      |
 | history                  | list   | for ever, the last day  | sweeper              | dashboard, top    |
 | measured                 | hash   | for ever                | serve, work          | metrics           |
@@ -143,6 +145,10 @@ REFUSED_HOUR = PREFIX + "refused:hour:"
 """How many of one hour since the epoch, by their reason."""
 POLICIES = PREFIX + "policies"
 """Changes of the moderation policy, newest first."""
+REVIEWER = PREFIX + "reviewer:"
+"""Who has a held output before them, so that nobody else decides about it meanwhile."""
+LOOKS = PREFIX + "looks"
+"""Who had which held output revealed, and when; the last 500."""
 TALLY = PREFIX + "tally"
 HISTORY = PREFIX + "history"
 """The tally once a minute, newest first, as JSON."""

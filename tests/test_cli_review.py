@@ -120,6 +120,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_decided(
 def test_what_is_on_its_way_is_a_conflict(cli: CommandLine, redis_url: str) -> None:
     held(redis_url, "p1")
     assert cli.run("review", "approve", "p1", "0").code == 0
+    in_ledger(redis_url, lambda ledger: ledger.predictions.lease(Ref(SOURCE, "p1"), 10, "worker"))
     ran = cli.run("review", "reject", "p1", "0")
     assert ran.code == 1
     assert "once it has ended" in ran.err

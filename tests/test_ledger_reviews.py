@@ -143,16 +143,57 @@ async def test_only_what_is_held_is_decided_and_only_what_is_decided_undone(
             assert await fields_of(ledger, decision) == before
 
 
+async def test_a_decision_is_taken_back_before_a_worker_has_begun(ledger: Ledger) -> None:
+    await ended(ledger, HELD, HELD)
+    first = await record_of(ledger)
+    for decision in (APPROVE, REJECT):
+        number = await decide(ledger, decision)
+        assert await waiting(ledger) == [("p1", 1)]
+        assert await decide(ledger, UNDO) == number + 1
+        assert await waiting(ledger) == [("p1", 0), ("p1", 1)]
+        with pytest.raises(Conflict, match="is held"):
+            await decide(ledger, UNDO)
+    record = await record_of(ledger)
+    assert record.was is not None
+    assert (record.was.stage, record.was.finished_at) == (Stage.DONE, first.finished_at)
+    shown = await ledger.reading.prediction(ref())
+    assert shown is not None
+    assert [line["detail"] for line in shown["timeline"]][-4:] == [
+        "0 approved by ada: looks fine", "0 undone by ada: looks fine",
+        "0 rejected by ada: looks fine", "0 undone by ada: looks fine",
+    ]  # fmt: skip
+    assert len(await jobs(ledger)) == 2, "what waits is rung once"
+
+
+async def test_outputs_of_one_prediction_are_decided_in_one_go_and_the_last_word_holds(
+    ledger: Ledger,
+) -> None:
+    await ended(ledger, HELD, HELD)
+    await decide(ledger, APPROVE, 0)
+    await decide(ledger, REJECT, 1)
+    await decide(ledger, REJECT, 0)
+    reviews = (await record_of(ledger)).reviews
+    assert {index: (one.number, one.decision) for index, one in reviews.items()} == {
+        0: (2, REJECT),
+        1: (1, REJECT),
+    }
+    assert await waiting(ledger) == []
+
+
 async def test_nobody_decides_about_what_is_on_its_way(ledger: Ledger) -> None:
     await ended(ledger, HELD, HELD)
     await decide(ledger, APPROVE, 0)
-    for stage in (Stage.ACCEPTED, Stage.WORKING):
-        for index in (0, 1, 7):
-            with pytest.raises(Conflict, match=f"is {stage}"):
-                await decide(ledger, REJECT, index)
-        if stage is Stage.ACCEPTED:
-            await lease(ledger)
+    await lease(ledger)
+    for decision, index in ((UNDO, 0), (REJECT, 0), (REJECT, 1), (REJECT, 7)):
+        with pytest.raises(Conflict, match="is working"):
+            await decide(ledger, decision, index)
     assert list((await record_of(ledger)).reviews) == [0]
+
+
+async def test_a_completion_that_is_on_its_way_is_no_review(ledger: Ledger) -> None:
+    await accept(ledger, callback(completed("p1")))
+    with pytest.raises(Conflict, match="is accepted"):
+        await decide(ledger, REJECT)
 
 
 async def test_an_unknown_prediction_or_index_is_not_found(ledger: Ledger) -> None:

@@ -41,6 +41,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
 | plan, of m members; settle; get, latest, of k              | O(m); O(1); O(log n + k)                   |
+| take, saw, waiting; holders, leave, of m; looks             | O(1); O(m); O(1): the list has an end      |
 | beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
 | backup, bring, of b                                        | O(b log n)                                 |
 | prune, of at most m; what is due, of m predictions         | O((1 + m) log n); O(log n + m)             |
@@ -73,6 +74,7 @@ from service.ledger.reading import Reading
 from service.ledger.rebuilding import Rebuilding
 from service.ledger.records import PredictionRecord
 from service.ledger.refusals import Refusals
+from service.ledger.reviewers import Reviewers
 from service.ledger.reviews import Reviews
 from service.ledger.roles import Roles
 from service.ledger.runs import Runs
@@ -130,6 +132,7 @@ class Ledger:
         self.beside = Beside(scripts, self.reading)
         self.pulse = Pulse(self.redis)
         self.reviews = Reviews(scripts)
+        self.reviewers = Reviewers(scripts)
         self.pruning = Pruning(scripts)
         self.rebuilding = Rebuilding(scripts)
         self.intents = Intents(scripts)

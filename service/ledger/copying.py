@@ -44,7 +44,7 @@ _DELIVERY_SETS = (keys.DELIVERIES, keys.DELIVERIES_WAITING, keys.DELIVERIES_ACTI
 """Both as in `backup.lua`."""
 _BESIDE = (
     *(keys.SEQUENCE, keys.TALLY, keys.MARKED, keys.DRIFT, keys.SECRETS, keys.ASIDE, keys.REFUSED),
-    *(keys.POLICIES, keys.WORDS, keys.INTENTS, keys.INTENTS_OPEN),
+    *(keys.POLICIES, keys.LOOKS, keys.WORDS, keys.INTENTS, keys.INTENTS_OPEN),
 )
 _OF_A_LEASE = ("lease_until", "claim", "worker", "pushed")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from service.errors import InvalidInput
 from service.prediction import TERMINAL, Disposition
+from service.review import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,26 +20,47 @@ _CURSOR = re.compile(r"(\d{1,15})(?:-(\d{1,6}))?", re.ASCII)
 _SHOWN = ("index", "nsfw", "media_type", "bytes", "width", "height", "error", "held_at")
 
 
-def items(record: PredictionRecord, query: Query) -> Iterator[dict[str, Any]]:
-    """In the order of their index. No URI: a held file is handed to nobody."""
+@dataclass(frozen=True, slots=True)
+class HeldOutput:
+    record: PredictionRecord
+    output: dict[str, Any]
+    """As the ledger keeps it."""
+    nsfw: str
+    """A duplicate may have been stricter since it was held."""
+    sequence: str
+    """Of its prediction in the queue."""
+
+    @property
+    def cursor(self) -> str:
+        """From which the queue goes on below it."""
+        return f"{self.sequence}-{self.output['index']}"
+
+    def public(self) -> dict[str, Any]:
+        """No URI: a held file is handed to nobody."""
+        of = {"id": self.record.ref.id, "source": self.record.ref.source, "model": self.record.model}
+        shown = {name: self.output.get(name) for name in _SHOWN} | {"nsfw": self.nsfw}
+        return of | shown | {"metadata": dict(self.record.metadata)}
+
+
+def outputs(record: PredictionRecord, query: Query, sequence: str) -> Iterator[HeldOutput]:
+    """In the order of their index."""
     if not query.matches(record) or query.stage not in (None, record.stage):
         return
-    of = {"id": record.ref.id, "source": record.ref.source, "model": record.model}
     for output in record.outputs:
         if output.get("disposition") != Disposition.HELD or _is_decided(record, output):
             continue
         index: int = output["index"]
-        # A duplicate may have been stricter since it was held.
         nsfw = record.nsfw[index] if index < len(record.nsfw) else output["nsfw"]
         if query.nsfw in (None, nsfw):
-            shown = {name: output.get(name) for name in _SHOWN} | {"nsfw": nsfw}
-            yield of | shown | {"metadata": dict(record.metadata)}
+            yield HeldOutput(record, output, nsfw, sequence)
 
 
 def _is_decided(record: PredictionRecord, output: dict[str, Any]) -> bool:
-    """A decision is on its way to a worker. One that no worker could carry out is none."""
+    """A decision is on its way to a worker. One that no worker could carry out is none, nor is an undo."""
     review = record.reviews.get(output["index"])
-    return record.stage not in TERMINAL and review is not None and review.number > output.get("decision", 0)
+    if record.stage in TERMINAL or review is None or review.decision is Decision.UNDO:
+        return False
+    return review.number > int(output.get("decision", 0))
 
 
 def after(cursor: str | None) -> tuple[str | None, tuple[str, int]]:

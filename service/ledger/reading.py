@@ -23,6 +23,7 @@ from service.prediction import Ref, Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from service.ledger.held import HeldOutput
     from service.ledger.query import DeliveryQuery, Query
     from service.ledger.scripts import Scripts
 
@@ -140,18 +141,25 @@ class Reading:
     async def held(
         self, query: Query, limit: int, cursor: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
+        """What waits for a decision, as `held_outputs`, for the API and the command line."""
+        found, following = await self.held_outputs(query, limit, cursor)
+        return [one.public() for one in found], following
+
+    async def held_outputs(
+        self, query: Query, limit: int, cursor: str | None
+    ) -> tuple[list[HeldOutput], str | None]:
         """Held outputs that wait for a decision, newest prediction first. The cursor is `held.after`'s."""
         last, shown = held.after(cursor)
-        items: list[dict[str, Any]] = []
+        items: list[HeldOutput] = []
         for _ in range(_CHUNKS):
             chunk = await below(self._redis, keys.REVIEW, position(last), max(limit, CHUNK))
             for sequence, record in await self._listed(chunk, query):
-                for item in held.items(record, query) if record is not None else ():
-                    if sequence == shown[0] and item["index"] <= shown[1]:
+                for item in held.outputs(record, query, sequence) if record is not None else ():
+                    if sequence == shown[0] and item.output["index"] <= shown[1]:
                         continue
                     items.append(item)
                     if len(items) == limit:
-                        return items, f"{sequence}-{item['index']}"
+                        return items, item.cursor
                 last = sequence
             if len(chunk) < max(limit, CHUNK):
                 return items, None

@@ -27,6 +27,8 @@ class Reviews:
     async def decide(self, ref: Ref, index: int, decision: Decision, by: str, reason: str) -> int:
         """The decision's number, from 1 on for each output; durable on return, and work is rung.
 
+        Another one may follow, and an undo, before a worker has begun to carry it out.
+
         Raises NotFound for an unknown prediction or index; Conflict while the prediction is on its way, or
         when the output is nothing that can be decided so.
         """
