@@ -64,6 +64,10 @@ class Derived:
         """WebP, at most 32 pixels, which shows colours and nothing else."""
         return await self._kept(original, _BLUR) or (await self._made(original)).blur
 
+    def known_likeness(self, original: Original) -> str | None:
+        """What this process knows by now, without looking anywhere."""
+        return self._likenesses.get(original.sha256)
+
     async def likeness(self, original: Original) -> str | None:
         """None while nobody has looked at a picture of it."""
         known = self._likenesses.get(original.sha256)

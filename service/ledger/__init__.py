@@ -41,7 +41,7 @@ them leave. All of it is bounded for one page, by 40 chunks; a cursor goes on.
 | refuse, of b; policy                                       | O(b); O(1): the lists have an end          |
 | intend; matching, of i open intents within four minutes    | O(log i); O(log i + i)                     |
 | plan, of m members; settle; get, latest, of k              | O(m); O(1); O(log n + k)                   |
-| take, saw, waiting; holders, leave, of m; looks             | O(1); O(m); O(1): the list has an end      |
+| take, saw, waiting; position; holders, leave, of m; looks  | O(1); O(log n); O(m); O(1): it has an end  |
 | beat, leave; alive, of r roles that beat within a day      | O(log r); O(r)                             |
 | backup, bring, of b                                        | O(b log n)                                 |
 | prune, of at most m; what is due, of m predictions         | O((1 + m) log n); O(log n + m)             |

@@ -60,6 +60,12 @@ class Reviewers:
             lines = await self._redis.lrange(keys.LOOKS, 0, -1)
         return [json.loads(line) for line in lines]
 
+    async def position(self, ref: Ref) -> str | None:
+        """The sequence number of a prediction that has an output held; None for any other."""
+        with reaching():
+            score = await self._redis.zscore(keys.REVIEW, str(ref))
+        return None if score is None else str(int(score))
+
     async def waiting(self) -> int:
         """Predictions that have ended with an output held."""
         with reaching():

@@ -34,6 +34,7 @@ _REST = {
 }
 _ON_DISK = ("file", "unix")
 _WEBHOOK_PREFIX = "whsec_"
+_REASONS_MOST, _REASON_MOST = 9, 60
 
 
 def is_loopback(host: str) -> bool:
@@ -117,6 +118,17 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
     raise ValueError(f"'{value}' is not a network: write it like 10.0.0.0/8 or fd00::/8{nearest}")
 
 
+def _reasons(value: Any) -> tuple[str, ...]:
+    """A key of the keyboard for each: nine have one."""
+    reasons = tuple(str(entry) for entry in _entries(value))
+    if len(reasons) > _REASONS_MOST:
+        raise ValueError(f"has more than {_REASONS_MOST} reasons")
+    for reason in reasons:
+        if len(reason) > _REASON_MOST or not reason.isprintable():
+            raise ValueError(f"a reason is a line of at most {_REASON_MOST} characters")
+    return reasons
+
+
 def _secret(value: Any) -> SecretStr:
     """Visible ASCII: it stands in a header or is a signature's key, and a blank in it is a copying error."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -189,6 +201,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret), _shown(_mask)]
 Secrets = Annotated[tuple[Secret, ...], BeforeValidator(_secrets)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+Reasons = Annotated[tuple[str, ...], BeforeValidator(_reasons)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 HttpUrl = Annotated[str, AfterValidator(_public_url), _shown(mask_url)]
 RedisUrl = Annotated[str, AfterValidator(partial(_url_of, ("redis", "rediss", "unix"))), _shown(mask_url)]

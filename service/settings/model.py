@@ -27,6 +27,7 @@ from service.settings.fields import (
     Level,
     Networks,
     Rate,
+    Reasons,
     RedisUrl,
     Rule,
     Schedule,
@@ -170,6 +171,10 @@ class Fields(BaseModel):
     moderation_clean: Action = setting(Action.RELEASE, "For clean outputs: `release`, `hold` or `drop`")
     moderation_flagged: Action = setting(Action.HOLD, "For flagged outputs")
     moderation_unknown: Action = setting(Action.HOLD, "For outputs whose flag is missing or unusable")
+    review_reasons: Reasons = setting(
+        "nudity,sexual,minors,violence,hate,real person,trademark,broken,off brief",
+        "Reasons that the review page offers, with commas between; at most nine, for the keys 1 to 9",
+    )
     moderation: tuple[Rule, ...] = setting(
         (),
         "`[[moderation]]`: other policies for models that match a glob; the first that names a class counts",

@@ -1,0 +1,22 @@
+// Keys for the forms and links of the review, and the word that somebody is still looking.
+(() => {
+  "use strict";
+  const RENEW = 20000;
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.closest("input[type=text], textarea, select")) return;
+    // A button or link that has the focus takes its own space.
+    if (event.key === " " && event.target.closest("button, a, summary, input, video, audio")) return;
+    const found = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
+    if (!found || found.matches(":disabled")) return;
+    event.preventDefault();
+    found.click();
+  });
+
+  const keep = () => {
+    const kept = document.querySelector("[data-keep]");
+    if (kept && !document.hidden) fetch(kept.dataset.keep, { method: "POST" }).catch(() => {});
+  };
+  setInterval(keep, RENEW);
+})();
