@@ -122,3 +122,25 @@ def test_the_dashboards_panels_do_not_overlap() -> None:
 def test_the_scrape_configuration_is_valid() -> None:
     # Its token is a secret of the containers: only the syntax can be looked at here.
     promtool("check", "config", "--syntax-only", "prometheus.yml")
+
+
+OPERATORS = FOLDER / "prometheusrule.yaml"
+
+
+def rule_of_the_operator() -> str:
+    groups = (FOLDER / "rules.yml").read_text().partition("\ngroups:")[2]
+    head = (
+        "# Written by `uv run python -m tests.test_deploy_prometheus` from rules.yml.\n"
+        "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: catchlight\nspec:\n"
+    )
+    return head + "".join(f"  {line}\n" for line in f"groups:{groups}".splitlines())
+
+
+def test_the_operators_rules_are_the_same() -> None:
+    assert OPERATORS.read_text() == rule_of_the_operator(), (
+        "run: uv run python -m tests.test_deploy_prometheus"
+    )
+
+
+if __name__ == "__main__":
+    OPERATORS.write_text(rule_of_the_operator())

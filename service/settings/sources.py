@@ -20,6 +20,11 @@ PREFIX = "CATCHLIGHT_"
 _CONFIG = "CATCHLIGHT_CONFIG"
 _FILE = Path("catchlight.toml")
 _VARIABLES = {PREFIX + name.upper(): name for name in Fields.model_fields if name not in TABLES}
+_IN_FILES = {
+    f"{PREFIX}{name.upper()}_FILE": name
+    for name in ("redis_url", "webhook_secrets", "wavespeed_api_key", "admin_token", "viewer_token")
+}
+"""Variables that name a file whose text is the value: as containers and systemd hand secrets over."""
 _NAMES = list(Fields.model_fields)
 _KEYS = {
     "hooks": [str(field.validation_alias or name) for name, field in Hook.model_fields.items()],
@@ -53,13 +58,26 @@ def read_environment(environ: Mapping[str, str]) -> Reading:
             found[_VARIABLES[variable]] = Found(
                 environ[variable].strip(), variable, f"environment {variable}"
             )
-    return Reading(found, [_unknown_variable(variable) for variable in ours if variable not in _VARIABLES])
+    known = _VARIABLES.keys() | _IN_FILES.keys()
+    problems = [_unknown_variable(variable) for variable in ours if variable not in known]
+    for variable, name in _IN_FILES.items():
+        # Who starts a child says its Redis in the variable itself, which is nearer than the file.
+        if variable in environ and name not in found:
+            try:
+                text = Path(environ[variable].strip()).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "it is not text"
+                problems.append(f"{variable}: cannot be read ({why}); give the path of a file with the value")
+            else:
+                found[name] = Found(text, variable, f"file of {variable}")
+    return Reading(found, problems)
 
 
 def _unknown_variable(variable: str) -> str:
     if (table := variable.removeprefix(PREFIX).lower()) in TABLES:
         return f"{variable}: belongs in the file, as [[{table}]]"
-    return f"{variable}: is unknown; the nearest right one is {_nearest(variable, [*_VARIABLES, _CONFIG])}"
+    nearest = _nearest(variable, [*_VARIABLES, *_IN_FILES, _CONFIG])
+    return f"{variable}: is unknown; the nearest right one is {nearest}"
 
 
 def read_file(environ: Mapping[str, str], config: Path | None) -> Reading:
