@@ -111,7 +111,19 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """`settings` by attribute name."""
     wanted = Settings.model_validate({"webhook_secrets": SECRET, "provider_url": NOWHERE} | settings)
-    app = build(wanted, redis_url, body_deadline=body_deadline)
+    async with serving_with(wanted, redis_url, protocol=protocol, body_deadline=body_deadline) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving_with(
+    settings: Settings,
+    redis_url: str,
+    *,
+    protocol: type[DeadlineProtocol] = DeadlineProtocol,
+    body_deadline: float = BODY_DEADLINE,
+) -> AsyncIterator[Served]:
+    app = build(settings, redis_url, body_deadline=body_deadline)
     listening = bound("127.0.0.1", 0)
     port = listening.getsockname()[1]
     server = _Server(configured(app, 1, protocol))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench import machine
 
-BENCHES = ("ingest", "work", "end_to_end", "growth", "fetch", "store", "startup")
+BENCHES = ("ingest", "work", "end_to_end", "growth", "fetch", "store", "startup", "dashboard")
 
 
 def main() -> None:

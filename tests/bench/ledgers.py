@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from service import clock, events, queues, wavespeed
+from service.hooks.troubles import limit_of
 from service.ledger import Arrival, Commit, Ledger, Note
 from service.ledger.scripts import sources
 from service.prediction import Ref, Stage, Step, Via
@@ -41,6 +42,8 @@ PATIENCE = 600.0
 COMPACT_AT_ONCE = 100
 SAY_EVERY = 50_000
 _ID = "template0"
+_ANSWERED = (12, "", limit_of(12), "")
+"""Milliseconds that it took, the answer, and what both come to."""
 _LEASED, _TAKEN = "1", "2"
 """The tokens of a first lease, and of a first attempt: a delivery has one already before it is taken."""
 
@@ -106,7 +109,8 @@ class Calls:
         return self._call("deliver", delivery(id_), 20)
 
     def delivered(self, id_: str) -> tuple[object, ...]:
-        return self._call("delivered", delivery(id_), _TAKEN, "delivered", 204, "", 0, 1, 0, RETENTION)
+        said = ("delivered", 204, "", 0, 1, 0, RETENTION, *_ANSWERED)
+        return self._call("delivered", delivery(id_), _TAKEN, *said)
 
     def other(self, name: str, *arguments: object) -> tuple[object, ...]:
         return self._call(name, *arguments)

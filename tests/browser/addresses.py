@@ -1,0 +1,66 @@
+"""Every page that there is, as the application's routes say it: one that is added is looked at, too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Mount, Route
+
+from service.ledger.query import DeliveryQuery, Query
+from service.prediction import Stage
+from tests.described import is_of_a_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from starlette.routing import BaseRoute
+
+    from service.hooks import Hook
+    from service.ledger import Ledger
+
+NO_PAGES = ("/live", "/static/{file}")
+"""What pages ask for and nobody opens: a stream, styles and scripts. What begins with `/media/` is files."""
+_MEDIA = "/media/"
+
+
+def templates(routes: Iterable[BaseRoute]) -> Iterator[str]:
+    """Of the paths that a person opens."""
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from templates(route.routes)
+        elif isinstance(route, Route) and is_of_a_page(route) and "GET" in (route.methods or ()):
+            path = route.path_format
+            if path not in NO_PAGES and not path.startswith(_MEDIA):
+                yield path
+
+
+async def pages(routes: Iterable[BaseRoute], ledger: Ledger, hooks: Iterable[Hook]) -> list[str]:
+    """The path of every page; of those that are about one thing, of some that the ledger has.
+
+    Raises LookupError for a path with braces that is new.
+    """
+    known = await _known(ledger, hooks)
+    paths: list[str] = []
+    for template in dict.fromkeys(templates(routes)):
+        if "{" in template and template not in known:
+            raise LookupError(f"{template}: say in tests/browser/addresses.py which of these there are")
+        paths += known[template] if "{" in template else [template]
+    return paths
+
+
+async def _known(ledger: Ledger, hooks: Iterable[Hook]) -> Mapping[str, Sequence[str]]:
+    """Template -> paths: a prediction of each stage, a delivery of each state, the newest runs, all hooks."""
+    ids = []
+    for stage in Stage:
+        found, _ = await ledger.reading.page(Query(stage=stage), 1, None)
+        ids += [one["id"] for one in found]
+    deliveries = []
+    for state in ("pending", "delivered", "dead"):
+        listed, _ = await ledger.reading.deliveries(1, None, DeliveryQuery(state=state))
+        deliveries += [one["id"] for one in listed]
+    return {
+        "/predictions/{id}": [f"/predictions/{id_}" for id_ in ids],
+        "/deliveries/{id}": [f"/deliveries/{id_}" for id_ in deliveries],
+        "/hooks/{name}": [f"/hooks/{hook.name}" for hook in hooks],
+        "/runs/{id}": [f"/runs/{run.id}" for run in await ledger.runs.latest(3)],
+    }
