@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _AXE = Path(__file__).parent / "vendored" / "axe.min.js"
 COLOURS = ("color-contrast",)
 """The rules that a theme makes a difference to."""
+SHAPES = (*COLOURS, "target-size", "scrollable-region-focusable")
+"""The rules that a width makes a difference to."""
 
 
 @cache

@@ -49,9 +49,9 @@ async def pages(routes: Iterable[BaseRoute], ledger: Ledger, hooks: Iterable[Hoo
 
 
 async def _known(ledger: Ledger, hooks: Iterable[Hook]) -> Mapping[str, Sequence[str]]:
-    """Template -> paths: a prediction of each stage, a delivery of each state, the newest runs, all hooks."""
+    """Template -> paths: some predictions, a delivery of each state, the newest runs, all hooks."""
     ids = []
-    for stage in Stage:
+    for stage in (Stage.DONE, Stage.DEAD, Stage.AWAITED):
         found, _ = await ledger.reading.page(Query(stage=stage), 1, None)
         ids += [one["id"] for one in found]
     deliveries = []

@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from service import embedded
 from tests.browser import chromium
@@ -20,10 +20,10 @@ from tests.browser.visitor import NARROW, WIDE, visiting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.browser.visitor import Visitor
+    from tests.browser.visitor import Theme, Visitor
 
 _SIZES = {"wide": WIDE, "narrow": NARROW}
-_THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 async def _shoot(folder: Path, wanted: Sequence[str]) -> None:

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
     from tests.browser.filled import Filled
-    from tests.browser.visitor import Visitor
+    from tests.browser.visitor import Theme, Visitor
 
 pytestmark = pytest.mark.anyio
 
 _TOO_WIDE = """() => document.documentElement.scrollWidth > document.documentElement.clientWidth"""
-_SHIFT = """() => new Promise((told) => new PerformanceObserver((list) => told(list.getEntries()
-  .filter((e) => !e.hadRecentInput).reduce((sum, e) => sum + e.value, 0)))
-  .observe({type: "layout-shift", buffered: true}) || setTimeout(() => told(0), 50))"""
+_LOOKS: tuple[tuple[tuple[int, int], Theme, tuple[str, ...]], ...] = (
+    (WIDE, "light", ()),
+    (WIDE, "dark", accessible.COLOURS),
+    (NARROW, "dark", accessible.COLOURS),
+    (NARROW, "light", accessible.SHAPES),
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +36,15 @@ async def lived(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 async def faults(visitor: Visitor, path: str) -> list[str]:
-    """Of one page, wide and narrow, light and dark; a theme makes a difference to colours only."""
+    """Of one page, wide and narrow, light and dark: all rules once, then those that there may be news of."""
     found: list[str] = []
-    for size in (WIDE, NARROW):
-        await visitor.page.set_viewport_size({"width": size[0], "height": size[1]})
-        await visitor.page.emulate_media(color_scheme="light")
-        found += [f"{size[0]} px: {line}" for line in await accessible.violations(visitor.page)]
+    for size, theme, rules in _LOOKS:
+        await visitor.show(size, theme)
+        lines = await accessible.violations(visitor.page, rules)
         if await visitor.page.evaluate(_TOO_WIDE):
-            found.append(f"{size[0]} px: the page scrolls sideways")
-        await visitor.page.emulate_media(color_scheme="dark")
-        dark = await accessible.violations(visitor.page, accessible.COLOURS)
-        found += [f"{size[0]} px, dark: {line}" for line in dark]
-    return [f"{path}: {line}" for line in found]
+            lines.append("the page scrolls sideways")
+        found += [f"{path}, {size[0]} px, {theme}: {line}" for line in lines]
+    return found
 
 
 async def looked_at(visitor: Visitor, paths: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, BrowserContext, Page, Response
 
+Theme = Literal["light", "dark"]
 WIDE, NARROW = (1440, 900), (390, 844)
 """Pixels: a desk, and a phone."""
 PATIENCE = 10_000
@@ -49,6 +50,10 @@ class Visitor:
 
     async def open(self, path: str) -> None:
         await self.page.goto(self.base + path, wait_until="load")
+
+    async def show(self, size: tuple[int, int], theme: Theme) -> None:
+        await self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        await self.page.emulate_media(color_scheme=theme)
 
     async def main(self) -> str:
         """The text that is to be seen."""
