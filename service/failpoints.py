@@ -16,12 +16,11 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-import structlog
-
 from service.durations import parse_duration
 from service.errors import ConfigError
+from service.late_log import LateLog
 
-log = structlog.get_logger("failpoint")
+log = LateLog("failpoint")
 
 
 class Act(StrEnum):

@@ -12,11 +12,10 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
-
 from service import clock, failpoints, runs, wavespeed
 from service.errors import CatchlightError, Conflict, InvalidInput, LedgerDown, NotFound, SubmitUnknown
 from service.given import check_id, check_key, check_metadata
+from service.late_log import LateLog
 from service.ledger import Arrival
 from service.ledger.intents import Intent
 from service.ledger.runs import NO_TURN
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from service.ledger import Ledger
     from service.settings import Settings
 
-log = structlog.get_logger("operator")
+log = LateLog("operator")
 
 DEFAULT_SOURCE = wavespeed.SOURCE
 _WRITE_TRIES = 10

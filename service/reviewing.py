@@ -8,16 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from service.errors import InvalidInput
+from service.late_log import LateLog
 
 if TYPE_CHECKING:
     from service.ledger import Ledger
     from service.prediction import Ref
     from service.review import Decision
 
-log = structlog.get_logger("operator")
+log = LateLog("operator")
 
 BY_MOST = 64
 REASON_MOST = 200

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 LAYERS = (
     (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
-        "drift sources settings given telling throughput"
+        "drift sources settings given telling throughput late_log"
     ),
-    "wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login garbage",
+    "authorities wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login garbage",
     "intake operator reviewing comparing runs troubles",
     "web cli simulator",
 )
@@ -48,7 +48,10 @@ PROVIDER_FILES = (
     "service/simulator/plot.py",  # the stand-in's models
     "service/simulator/load.py",  # the stand-in's inputs
 )
-ENVIRONMENT_FILES = ("service/settings/*",)
+ENVIRONMENT_FILES = (
+    "service/settings/*",
+    "service/__init__.py",  # what a library reads before anything else is loaded
+)
 RQ_FILES = ("service/queues.py", "workers/worker*.py", "workers/take.py")
 BROAD_EXCEPTS = {
     "service/darkroom/resident.py:_work": "a decoder raises anything over a stranger's bytes",

@@ -7,12 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+    from rich.text import Text
 
 WIDE = 10_000
 """Columns where nobody looks: a pipe gets whole lines, whatever their length."""
@@ -66,6 +66,8 @@ def plain(text: object) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, no_color: bool = False) -> None:
     """Aligned columns on stdout; nothing is shown as a dash."""
+    from rich.table import Table  # noqa: PLC0415 - too slow for a command without a table
+
     grid = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in grid.columns:
         column.overflow = "fold"
@@ -76,15 +78,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, no_color:
 
 def heading(word: str, rest: str = "", *, no_color: bool = False) -> None:
     """A line that begins with one of the styled words."""
-    _console(no_color).print(_cell(word) + Text(f" {plain(rest)}" if rest else ""))
+    shown = _cell(word)
+    _console(no_color).print(shown.append(f" {plain(rest)}") if rest else shown)
 
 
 def _cell(value: object) -> Text:
+    from rich.text import Text  # noqa: PLC0415 - the same
+
     text = "-" if value is None or value == "" else plain(value)
     return Text(text, STYLES.get(text, ""))
 
 
 def _console(no_color: bool) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - the same
+
     # None leaves the decision to NO_COLOR, which the library reads itself.
     return Console(
         no_color=no_color or None,

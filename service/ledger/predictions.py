@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from service import plain_json
 from service.errors import LedgerDown
+from service.late_log import LateLog
 from service.ledger import compact
 from service.ledger.compacting import restore
 from service.ledger.connection import full
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from service.ledger.scripts import Scripts
     from service.prediction import Step
 
-log = structlog.get_logger("ledger")
+log = LateLog("ledger")
 
 
 class Outcome(StrEnum):

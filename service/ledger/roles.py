@@ -6,10 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import structlog
-
 from service import clock, keys
 from service.errors import LedgerDown
+from service.late_log import LateLog
 from service.ledger.connection import reaching
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from service.ledger.connection import Redis
 
-log = structlog.get_logger("role")
+log = LateLog("role")
 
 BEAT_EVERY = 5.0
 ALIVE_FOR = 15

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import structlog
-
 from service import keys
+from service.late_log import LateLog
 from service.ledger.connection import reaching
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from service.ledger.connection import Redis
 
-log = structlog.get_logger("ledger")
+log = LateLog("ledger")
 
 VERSION = 2
 _AT_ONCE = 500
