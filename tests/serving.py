@@ -20,7 +20,7 @@ from service import embedded, keys
 from service.settings import Settings
 from service.web.app import build
 from service.web.server import DeadlineProtocol, Server, bound, configured
-from tests.described import DescribedClient
+from tests.described import NO_TLS, DescribedClient
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ async def serving_with(
     url = f"http://127.0.0.1:{port}"
     try:
         await asyncio.wait_for(server.up.wait(), 10)
-        async with DescribedClient(base_url=url, trust_env=False, timeout=10) as client:
+        async with DescribedClient(base_url=url, verify=NO_TLS, trust_env=False, timeout=10) as client:
             yield Served(url, port, client, app)
     finally:
         server.should_exit = True

@@ -12,6 +12,7 @@ from service import clock
 from service.simulator.run import running, serve
 from service.simulator.scenario import DEMO_MIX, Scenario
 from service.simulator.simulator import Simulator, SimulatorConfig
+from tests.described import NO_TLS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,7 +34,10 @@ async def provider(config: SimulatorConfig = AT_ONCE) -> AsyncIterator[tuple[htt
     async with (
         running(config) as (base_url, sim),
         httpx.AsyncClient(
-            base_url=f"{base_url}/api/v3", headers={"authorization": "Bearer key"}, trust_env=False
+            base_url=f"{base_url}/api/v3",
+            headers={"authorization": "Bearer key"},
+            verify=NO_TLS,
+            trust_env=False,
         ) as client,
     ):
         yield client, sim

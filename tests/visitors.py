@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import httpx
 from service import clock
 from service.web import sessions
 from service.web.tokens import Role, Token
-from tests.described import DescribedClient
+from tests.described import NO_TLS, DescribedClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,8 +22,6 @@ ADMIN = "the-admin-token-of-the-tests"
 VIEWER = "the-viewer-token-of-the-tests"
 TOKENS: dict[str, Any] = {"admin_token": ADMIN, "viewer_token": VIEWER}
 OPERATOR_TOKEN, VIEWER_TOKEN = Token.of(ADMIN, Role.OPERATOR), Token.of(VIEWER, Role.VIEWER)
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""A context without certificates: to load them takes longer than all that a visitor does."""
 OWN_PAGE = {"sec-fetch-site": "same-origin"}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from httpx_aiohttp import HttpxAiohttpClient
 
+from service.authorities import bundled
 from service.simulator.plot import IMAGE_MODEL, PLAIN_MODEL, TEXT_MODEL, VIDEO_MODEL
 from service.simulator.scenario import DEMO_MIX, Scenario, draw
 
@@ -100,7 +101,7 @@ PATIENCE = 30.0
 def _client(base_url: str, api_key: str) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {api_key}"}
     return HttpxAiohttpClient(
-        base_url=f"{base_url}/api/v3", headers=headers, trust_env=False, timeout=PATIENCE
+        base_url=f"{base_url}/api/v3", headers=headers, verify=bundled(), trust_env=False, timeout=PATIENCE
     )
 
 

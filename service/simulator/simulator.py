@@ -13,6 +13,7 @@ import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
 from service import clock
+from service.authorities import bundled
 from service.simulator import wire
 from service.simulator.courier import deliver
 from service.simulator.media import render
@@ -73,7 +74,9 @@ class Simulator:
         self._submitted = 0
         self._couriers: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient = HttpxAiohttpClient(
-            trust_env=False, limits=httpx.Limits(max_connections=64, max_keepalive_connections=64)
+            verify=bundled(),
+            trust_env=False,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
         )
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from httpx_aiohttp import HttpxAiohttpClient
 
 from service import clock
+from service.authorities import bundled
 from service.simulator import wire
 from service.simulator.courier import post
 from service.simulator.plot import IMAGE_MODEL, ending, letters, triggered_id
@@ -27,7 +28,7 @@ async def trigger(
     """
     prediction = invent(scenario, cdn_base, token or randomness.token_hex(8))
     body = wire.payload(prediction, prediction.ready, cdn_base)
-    async with HttpxAiohttpClient(trust_env=False) as client:
+    async with HttpxAiohttpClient(verify=bundled(), trust_env=False) as client:
         return [
             await post(client, to_url, [secret], letter, body) for letter in letters(scenario, prediction.id)
         ]

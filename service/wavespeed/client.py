@@ -13,6 +13,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from service import clock, errors
+from service.authorities import bundled
 from service.wavespeed.answer import Answer, Kind, read, refusal, retry_after
 from service.wavespeed.inputs import check_model
 from service.wavespeed.parse import ID, report
@@ -35,7 +36,7 @@ _FAULTS = (httpx.HTTPError, aiohttp.ClientError, TimeoutError)
 def open_http() -> httpx.AsyncClient:
     """One client for all sources. Proxies and certificates named by the environment are ignored."""
     return httpx.AsyncClient(
-        transport=AiohttpTransport(trust_env=False),
+        transport=AiohttpTransport(verify=bundled(), trust_env=False),
         timeout=httpx.Timeout(30, connect=5),
         trust_env=False,
         follow_redirects=False,
