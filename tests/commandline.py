@@ -16,6 +16,7 @@ from service.hooks import Dead
 from service.intake import Intake
 from service.ledger import Arrival, Commit, Ledger
 from service.prediction import Nsfw, Reason, Ref, Report, Stage, Step, Verdict, Via
+from tests import forged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -62,15 +63,8 @@ class CommandLine:
 
     def run_in(self, environment: Mapping[str, str], *arguments: str) -> Ran:
         """With exactly these variables, say those of a story's house."""
-        done = subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
-            cwd=self.folder,
-            env=dict(environment),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        command = [sys.executable, "-m", "service.cli", *arguments]
+        done = forged.run(command, cwd=self.folder, env=dict(environment), timeout=60)
         assert "Traceback" not in done.stderr, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -21,6 +21,7 @@ from service.settings import Settings
 from service.web.app import build
 from service.web.server import DeadlineProtocol, Server, bound, configured
 from tests.described import NO_TLS, DescribedClient
+from tests.forged import Forged
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def started(folder: Path, redis_address: str, **settings: Any) -> Iterator[subpr
         f"CATCHLIGHT_{name.upper()}": str(value) for name, value in ours.items() if value is not None
     }
     with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = Forged(
             [sys.executable, "-P", "-m", "service.cli", "serve"],
             cwd=folder,
             env={"PATH": os.environ["PATH"]} | environment,

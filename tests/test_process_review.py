@@ -442,7 +442,7 @@ async def test_a_worker_that_is_killed_between_the_move_and_the_commit_changes_n
         (file,) = place.files()
         await place.ledger.reviews.decide(ref, 0, APPROVE, "ada", "")
         async with role(place, "work", ready=False, failpoints=f"{place_of_death}=kill") as worker:
-            await until(lambda: worker.process.returncode is not None, what="the worker is dead")
+            await until(lambda: worker.process.poll() is not None, what="the worker is dead")
         assert worker.process.returncode == -signal.SIGKILL
         between = await place.prediction(ref)
         assert (between["stage"], dispositions(between)) == (Stage.WORKING, [HELD])

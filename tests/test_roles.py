@@ -177,7 +177,7 @@ async def test_a_stock_rq_worker_can_do_our_jobs(redis_url: str, tmp_path: Path,
         ref = await place.complete(place.payload(Scenario.CLEAN))
         rq = [sys.executable, "-m", "rq.cli", "worker", "catchlight", "--url", redis_url, "--burst"]
         async with started(place, [*rq, "--serializer", "rq.serializers.JSONSerializer"]) as worker:
-            await worker.process.wait()
+            await worker.process.ended()
         await stored_once(place, ref)
         assert server.zcard("rq:failed:catchlight") == 0
         assert [key for key in rq_keys(server) if key.startswith("rq:job:")] == []
@@ -188,6 +188,6 @@ async def test_a_storage_that_cannot_be_written_is_found_out_at_the_start(
 ) -> None:
     async with workplace(redis_url, tmp_path, storage_url="file:///dev/null/outputs") as place:
         async with started(place, [sys.executable, "-P", "-m", "workers", "work"]) as worker:
-            assert await worker.process.wait() == 1
+            assert await worker.process.ended() == 1
         assert "error: CATCHLIGHT_STORAGE_URL" in worker.said()
         assert "Traceback" not in worker.said()

@@ -25,6 +25,7 @@ from service.simulator.plot import PLAIN_MODEL
 from service.simulator.run import serving
 from service.simulator.simulator import Simulator, SimulatorConfig
 from service.simulator.sink import Outage, Sink
+from tests.forged import Forged
 from workers import deliver, process, workshop
 
 if TYPE_CHECKING:
@@ -216,11 +217,19 @@ async def shop_of(place: Workplace, name: str = "here") -> AsyncIterator[Worksho
         yield shop
 
 
+class Process(Forged):
+    async def ended(self) -> int:
+        """Its return code, when it has one; the loop goes on meanwhile."""
+        while (code := self.poll()) is None:  # noqa: ASYNC110 - nobody would set an event
+            await asyncio.sleep(0.02)
+        return int(code)
+
+
 @dataclass
 class Role:
     """One process of ours and what it wrote to stderr."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     log: Path
     ended: bool = field(default=False)
 
@@ -232,7 +241,7 @@ class Role:
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 20)
+        return await asyncio.wait_for(self.process.ended(), 20)
 
 
 @asynccontextmanager
@@ -240,10 +249,10 @@ async def role(place: Workplace, name: str, *, ready: bool = True, **changes: st
     """`python -m workers NAME`, and ready unless that does not matter; killed at the end if it still runs."""
     async with started(place, [sys.executable, "-P", "-m", "workers", name], **changes) as one:
         await until(
-            lambda: not ready or f"ready role={name}\n" in one.said() or one.process.returncode is not None,
+            lambda: not ready or f"ready role={name}\n" in one.said() or one.process.poll() is not None,
             what=f"{name} is ready",
         )
-        assert one.process.returncode is None, one.said()
+        assert one.process.poll() is None, one.said()
         yield one
 
 
@@ -253,16 +262,15 @@ async def started(place: Workplace, command: list[str], **changes: str) -> Async
     changed = {f"CATCHLIGHT_{key.upper()}": value for key, value in changes.items()}
     log = place.folder / f"{clock.now()}.log"
     with log.open("wb") as out:
-        child = await asyncio.create_subprocess_exec(
-            *command, cwd=place.folder, stderr=out, stdout=out,
+        child = Process(
+            command, cwd=place.folder, stderr=out, stdout=out,
             env={"PATH": os.environ["PATH"]} | place.environment | changed,
         )  # fmt: skip
     try:
         yield Role(child, log)
     finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
+        child.kill()
+        await child.ended()
 
 
 def rq_keys(server: redis.Redis) -> dict[str, int]:

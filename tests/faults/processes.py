@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from tests.forged import Forged
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Slot:
         with self.log.open("ab") as log:
             self.log_from = log.tell()
             environment = self.environment | dict(self.once or {})
-            self.process = subprocess.Popen(self.command, env=environment, stderr=log, process_group=0)
+            self.process = Forged(self.command, env=environment, stderr=log, process_group=0)
         self.once = None
         self.starts += 1
 

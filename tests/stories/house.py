@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from contextlib import AsyncExitStack, ExitStack
@@ -19,6 +18,7 @@ from service.settings.environment import child_environment
 from service.simulator.run import running, serving
 from service.simulator.simulator import DEMO_SECRET, SimulatorConfig
 from service.simulator.sink import Outage, Sink
+from tests.forged import Forged
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class House:
         self._tables = tables
         self._changes = dict(changes or {})
         self._stack = ExitStack()
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Forged] = {}
         self.world = World(folder, config or SimulatorConfig(delay=(0.1, 0.3), callback_retry_base=0.2))
         self.client: httpx.Client
         self.base = ""
@@ -168,9 +168,7 @@ class House:
 
     def start(self, role: str, *, wait: bool = True) -> None:
         with self._log(role).open("ab") as log:
-            self._processes[role] = subprocess.Popen(
-                _ROLES[role], env=self.environment, stderr=log, process_group=0
-            )
+            self._processes[role] = Forged(_ROLES[role], env=self.environment, stderr=log, process_group=0)
         if wait:
             self.wait_ready(role)
 
