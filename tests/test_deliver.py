@@ -235,7 +235,7 @@ async def test_a_slow_hook_does_not_delay_another(redis_url: str, tmp_path: Path
         workplace(redis_url, tmp_path) as first,
     ):
         hooks: dict[str, dict[str, Any]] = {
-            "slow": {"url": far.url("/slow"), "timeout": 0.6},
+            "slow": {"url": far.url("/slow"), "timeout": 2},
             "sink": {"url": first.hook_url},
         }
         async with (
@@ -247,7 +247,7 @@ async def test_a_slow_hook_does_not_delay_another(redis_url: str, tmp_path: Path
             began = time.monotonic()
             rounds = asyncio.gather(*(attempt(place, shop, ref) for ref in refs))
             await until(lambda: len(first.told()) == 4)
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < 1.5
             slow = [after["slow"] for after in await rounds]
             assert sorted(one["attempts"] for one in slow) == [0, 0, 1]
             assert all(one["state"] == "pending" and one["next_attempt_at"] for one in slow)
