@@ -21,7 +21,10 @@ LAYERS = (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
         "drift sources settings given telling throughput late_log"
     ),
-    "authorities wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login garbage",
+    (
+        "authorities wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login "
+        "garbage"
+    ),
     "intake operator reviewing comparing runs troubles",
     "web cli simulator",
 )
