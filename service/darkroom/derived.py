@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from service.darkroom.asking import Darkroom, NoPicture
+from service.ending import end
 from service.errors import NotFound
 from service.storage import StorageError, layout
 
@@ -52,6 +53,7 @@ class Derived:
     def __init__(self, vault: Vault, darkroom: Darkroom) -> None:
         self._vault = vault
         self._darkroom = darkroom
+        self._ahead: asyncio.Task[None] | None = None
         self._making: dict[Original, asyncio.Task[Developed]] = {}
         self._hopeless: OrderedDict[Original, tuple[float, str]] = OrderedDict()
         self._likenesses: OrderedDict[str, str] = OrderedDict()
@@ -77,6 +79,11 @@ class Derived:
                 self._remember(original, known)
         return known
 
+    def look_ahead(self, originals: Sequence[Original]) -> None:
+        """Prepare them in the background, unless that is being done for others."""
+        if self._ahead is None or self._ahead.done():
+            self._ahead = asyncio.create_task(self.prepare(originals))
+
     async def prepare(self, originals: Sequence[Original]) -> None:
         """All of them, one after the other; what cannot be made is left out."""
         for original in originals:
@@ -87,10 +94,7 @@ class Derived:
                     continue
 
     async def aclose(self) -> None:
-        if self._making:
-            for task in self._making.values():
-                task.cancel()
-            await asyncio.wait(self._making.values())
+        await end(*filter(None, [self._ahead, *self._making.values()]))
         await self._darkroom.aclose()
 
     async def _kept(self, original: Original, what: str) -> bytes | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ class Queue:
     def __init__(self, ledger: Ledger, shelf: Shelf) -> None:
         self._ledger = ledger
         self._shelf = shelf
-        self._looking: asyncio.Task[None] | None = None
 
     async def next(self, query: Query, after: str | None, who: str) -> Waiting | None:
         """The first below a cursor that nobody else has; from the top again where there is none."""
@@ -57,13 +55,9 @@ class Queue:
         found = await self._page(query, above)
         if not found or (found[0].item.ref, found[0].item.index) != (ref, index):
             return None, found
-        self._look_ahead([one.item for one in found])
+        # Beside the page, which does not wait for it: the next one will know.
+        self._shelf.derived.look_ahead([one.item.original for one in found])
         return found[0], [self._marked(found[0].item, one) for one in found[1:]]
-
-    async def aclose(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
 
     async def _page(self, query: Query, after: str | None) -> list[Waiting]:
         outputs, _ = await self._ledger.reading.held_outputs(query, LOOKED_AHEAD + 1, after)
@@ -81,12 +75,6 @@ class Queue:
         elif alike(derived.known_likeness(item.original), derived.known_likeness(other.item.original)):
             why = "looks the same"
         return Waiting(other.item, other.cursor, other.holder, why)
-
-    def _look_ahead(self, items: Sequence[Item]) -> None:
-        """Beside the page, which does not wait for it: the next one will know."""
-        if self._looking is None or self._looking.done():
-            originals = [item.original for item in items]
-            self._looking = asyncio.create_task(self._shelf.derived.prepare(originals))
 
 
 def _item(one: HeldOutput) -> Item | None:
