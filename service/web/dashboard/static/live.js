@@ -1,6 +1,9 @@
 // One event stream while the tab is looked at: browsers allow six connections to a host, and tabs are many.
 (() => {
   "use strict";
+  // What a reader has opened stays open: no page of the server knows of it.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details, dialog"));
+
   const away = document.getElementById("away");
   const waitsForRedis = document.querySelector("[data-recover]") !== null;
   let stream = null;
