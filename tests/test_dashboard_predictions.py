@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from service.ledger import Ledger
 from service.prediction import Reason, Stage
+from service.web.dashboard import predictions
 from tests.builders import accept, accept_one, callback, completed, failed, finish, hook, output
 from tests.pages import XSS, Page, dangers, get
 from tests.serving import serving
@@ -92,6 +94,18 @@ async def test_older_and_newest_are_links(server: Served, ledger: Ledger) -> Non
     assert len([tag for tag, found in second.tags if found.get("id", "").startswith("row-")]) == 10
     assert "/predictions?query=via%3Acallback" in second.links
     await get(server.client, "/predictions?cursor=rubbish", 400)
+
+
+async def test_what_is_rare_is_looked_for_a_part_at_a_time(
+    server: Served, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictions, "_LOOKED_AT", 1)
+    rare = replace(callback(completed("rare")), metadata={"user": 42})
+    await accept(ledger, rare, *(callback(completed(f"p{number}")) for number in range(130)))
+    first = await get(server.client, "/predictions?query=meta.user:42")
+    assert "None so far" in first.text
+    (older,) = [link for link in first.links if "cursor=" in link]
+    assert "/predictions/rare?source=main" in (await get(server.client, older)).links
 
 
 async def test_all_that_fit_are_replayed_on_a_page_of_their_own_by_whoever_may(redis_url: str) -> None:

@@ -9,6 +9,7 @@ from service import keys
 from service.drift import Standing
 from service.errors import Conflict, NotFound
 from service.ledger import compact, held
+from service.ledger.amounts import Amounts
 from service.ledger.compact import Whole
 from service.ledger.connection import reaching
 from service.ledger.delivery import LISTED as LISTED_OF_DELIVERY
@@ -38,10 +39,9 @@ _LISTED = (
 )  # fmt: skip
 
 
-class Reading:
+class Reading(Amounts):
     def __init__(self, scripts: Scripts) -> None:
-        self._scripts = scripts
-        self._redis = scripts.redis
+        super().__init__(scripts)
         self._finding = Finding(scripts.redis, self.record, self.delivery)
 
     async def find(self, id_: str, source: str | None, sources: Sequence[str]) -> Ref:
@@ -104,23 +104,28 @@ class Reading:
         }
 
     async def page(
-        self, query: Query, limit: int, cursor: str | None, sources: Sequence[str] = ()
+        self,
+        query: Query,
+        limit: int,
+        cursor: str | None,
+        sources: Sequence[str] = (),
+        chunks_most: int | None = None,
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Newest first. A cursor is the sequence number down to which all was looked at.
 
-        `sources`: where they are given, a whole id is looked up and not looked for.
+        `sources`: where given, a whole id is looked up, not looked for. `chunks_most`: hundreds to look at.
         """
         if sources and not query.id.endswith(ALL):
             found = [await self.still(query, Ref(source, query.id)) for source in sources]
             return [record.public() for record in found if record is not None], None
         index = keys.STAGE + query.stage if query.stage else keys.INDEX
         items: list[dict[str, Any]] = []
-        # Where everything is wanted, nothing is read to be left out: a compact record is a text to unpack.
+        # Where all is wanted, nothing is read to be left out: a compact record is a text to unpack.
         size = limit if query.takes_all else max(limit, CHUNK)
         walk, before = await self._finding.predictions(query, index, position(cursor))
         chunks = 0
         async for chunk in walk.chunks(before, size):
-            if chunks == _CHUNKS:
+            if chunks == (chunks_most or _CHUNKS):
                 return items, cursor
             for sequence, record in await self._listed(chunk.rows, query):
                 cursor = sequence
@@ -238,43 +243,6 @@ class Reading:
                 return compact.delivery_ids((await self._whole_ones([str(ref)]))[str(ref)])
             # It may have been restored in between.
             return sorted(cast("set[str]", await self._redis.smembers(keys.OUTBOX + str(ref))))
-
-    async def counts(self) -> dict[str, int]:
-        """Predictions per stage."""
-        with reaching():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for stage in Stage:
-                    pipe.zcard(keys.STAGE + stage)
-                return dict(zip(map(str, Stage), await pipe.execute(), strict=True))
-
-    async def held_predictions(self) -> int:
-        """With an output that waits for a decision."""
-        with reaching():
-            return int(await self._redis.zcard(keys.REVIEW))
-
-    async def tally(self) -> dict[str, int]:
-        """Running totals since the ledger began."""
-        with reaching():
-            totals = cast("dict[str, str]", await self._redis.hgetall(keys.TALLY))
-        return {name: int(n) for name, n in totals.items()}
-
-    async def scaling(self) -> dict[str, Any]:
-        """The contract's scaling object; a backlog of 0 means drained.
-
-        `nearest_deletion_seconds`: until the provider deletes the first outputs of what has waited here for
-        longer than a moment; None when nothing has.
-        """
-        waiting, working, awaited, due, deliveries_due, oldest, nearest = await self._scripts.run("scaling")
-        return {
-            "backlog": waiting + working + due + deliveries_due,
-            "waiting": waiting,
-            "working": working,
-            "due": due,
-            "awaited": awaited,
-            "deliveries_due": deliveries_due,
-            "oldest_due_seconds": float(oldest),
-            "nearest_deletion_seconds": float(nearest) if nearest else None,
-        }
 
     async def deliveries_by_id(self, ids: Sequence[str], *, whole: bool = False) -> list[DeliveryRecord]:
         """Those of them that there are."""

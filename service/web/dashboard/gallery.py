@@ -122,7 +122,7 @@ class Gallery:
         found: list[Tile] = []
         for _ in range(_READS_MOST):
             items, cursor = await self._desk.ledger.reading.page(
-                query, _AT_ONCE, cursor, self._desk.operator.sources
+                query, _AT_ONCE, cursor, self._desk.operator.sources, chunks_most=2
             )
             found += [tile for item in items for tile in tiles(item)]
             if cursor is None or len(found) >= _TILES:

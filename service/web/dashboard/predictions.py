@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PATH = "/predictions"
 _LIMIT = 50
+_LOOKED_AT = 6
+"""Hundreds of predictions that one page looks at: who asks for what is rare goes on by its link."""
 _THUMBS_MOST = 4
 _QUICK = ("nsfw:flagged", "via:poll", "since:1h", "since:24h")
 _PICTURES = ("image/", "video/")
@@ -39,7 +41,9 @@ class Predictions:
         items: list[dict[str, Any]] = []
         older = None
         if asked.query is not None:
-            items, older = await ledger.reading.page(asked.query, _LIMIT, cursor, self._desk.operator.sources)
+            items, older = await ledger.reading.page(
+                asked.query, _LIMIT, cursor, self._desk.operator.sources, chunks_most=_LOOKED_AT
+            )
         refs = [Ref(item["source"], item["id"]) for item in items]
         told = await ledger.beside.deliveries_of(refs)
         known = await ledger.beside.values(("model", "delivery.hook"))
