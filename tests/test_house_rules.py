@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LAYERS = (
     (
         "errors clock plain_json durations prediction refusals review moderation hooks signing keys events "
-        "drift sources settings given telling throughput late_log"
+        "drift sources settings given sentinels telling throughput late_log"
     ),
     (
         "authorities wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login "

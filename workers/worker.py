@@ -13,13 +13,14 @@ import json
 import threading
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 import structlog
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 from rq import worker_registration
 from rq.executions import Execution
 from rq.job import Job, JobStatus
@@ -29,7 +30,7 @@ from rq.suspension import is_suspended
 from rq.utils import now as rq_now
 from rq.worker import BaseWorker
 
-from service import clock, failpoints, keys, queues
+from service import clock, failpoints, keys, queues, sentinels
 from service.ledger.connection import PLAIN
 from workers.doorbell import DATA_MOST, EXTRAS, HostileJobError, Seen, read
 
@@ -87,13 +88,16 @@ def connect(url: str) -> Redis:
 
     It repeats a command when the connection broke, not after a time-out: the first may still be running.
     """
-    return Redis.from_url(
-        url,
-        socket_timeout=ANSWER_TIMEOUT,
-        socket_connect_timeout=2,
-        **PLAIN,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-    )
+    deadlines = {"socket_timeout": ANSWER_TIMEOUT, "socket_connect_timeout": 2, **PLAIN}
+    once_more = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    if watched := sentinels.watched(url):
+        asked: Any = Sentinel
+        of_sentinels = asked(watched.sentinels, sentinel_kwargs=deadlines | watched.to_sentinels())
+        found: Redis = of_sentinels.master_for(
+            watched.name, retry=once_more, **deadlines, **watched.to_redis()
+        )
+        return found
+    return Redis.from_url(url, retry=once_more, **deadlines)
 
 
 class ConcurrentWorker(BaseWorker):

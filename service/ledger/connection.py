@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from redis import asyncio as redis_async
 from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig as Maintenance
 
+from service import sentinels
 from service.errors import ConfigError, LedgerDown, LedgerFull
 
 if TYPE_CHECKING:
@@ -36,18 +38,26 @@ as well, and CLIENT MAINT_NOTIFICATIONS, after which a server may stretch our de
 
 def connect(url: str, *, connections: int = 16) -> Redis:
     """A client that connects at its first command. Raises ConfigError for an address that is not one."""
+    deadlines = {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_timeout": ANSWER_TIMEOUT, **PLAIN}
+    # One more try finds a server that restarted since the connection was made. Not after a time-out:
+    # the first command may still be running.
+    once_more = Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,))
     try:
+        if watched := sentinels.watched(url):
+            to_sentinels = deadlines | watched.to_sentinels()
+            # Its pool knows no waiting for a free connection; what asks much at once asks together anyway.
+            asked: Any = Sentinel
+            found: Redis = asked(watched.sentinels, sentinel_kwargs=to_sentinels).master_for(
+                watched.name, decode_responses=True, retry=once_more, **deadlines, **watched.to_redis()
+            )
+            return found
         pool = redis_async.BlockingConnectionPool.from_url(
             url,
             max_connections=connections,
             timeout=ANSWER_TIMEOUT,
             decode_responses=True,
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=ANSWER_TIMEOUT,
-            **PLAIN,
-            # One more try finds a server that restarted since the connection was made. Not after a time-out:
-            # the first command may still be running.
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis_errors.ConnectionError,)),
+            retry=once_more,
+            **deadlines,
         )
     except ValueError as error:
         raise ConfigError(f"CATCHLIGHT_REDIS_URL: {error}. Use redis://host:port/0 or rediss://…") from error

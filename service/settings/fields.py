@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
+from service import sentinels
 from service.durations import (
     parse_duration,
     parse_rate,
@@ -162,6 +163,10 @@ def _url_of(schemes: tuple[str, ...], url: str) -> str:
     return url
 
 
+def _redis_url(url: str) -> str:
+    return url if sentinels.watched(url) else _url_of(("redis", "rediss", "unix"), url)
+
+
 def _is_url_of(schemes: tuple[str, ...], url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -204,7 +209,7 @@ Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
 Reasons = Annotated[tuple[str, ...], BeforeValidator(_reasons)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 HttpUrl = Annotated[str, AfterValidator(_public_url), _shown(mask_url)]
-RedisUrl = Annotated[str, AfterValidator(partial(_url_of, ("redis", "rediss", "unix"))), _shown(mask_url)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url), _shown(mask_url)]
 StorageUrl = Annotated[str, AfterValidator(partial(_url_of, ("file", "s3", "gs", "az"))), _shown(mask_url)]
 Directory = Annotated[Path, AfterValidator(Path.expanduser)]
 Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
