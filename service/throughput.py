@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CALLED_BACK = f"via_{Via.CALLBACK}"
 RECOVERED = (f"via_{Via.POLL}", f"via_{Via.RECONCILE}")
 """Completions that no callback told of: a poll or a look at the provider's list found them."""
-TOLD = "deliveries_delivered"
+TOLD, DEAD = "deliveries_delivered", "deliveries_dead"
 NAMES = (
     *(f"via_{via}" for via in Via),
     "duplicates",
@@ -23,7 +23,7 @@ NAMES = (
     "stage_expired",
     "stage_dead",
     TOLD,
-    "deliveries_dead",
+    DEAD,
     "refused_signature",
 )
 """Of the tally, those that are kept by the minute."""

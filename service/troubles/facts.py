@@ -25,8 +25,8 @@ class Facts:
     hooks: Sequence[Standing] = ()
     """Of every hook that is declared."""
     server: Server = UNKNOWN
-    dead_deliveries: Sequence[Mapping[str, Any]] = ()
-    """The newest of them; of many, some."""
+    died: int = 0
+    """Deliveries that were given up in the last day, or since counting began."""
     forged: int = 0
     """Of the last refused callbacks those of the last hour whose signature did not hold."""
     urgent_within: float = 86_400.0

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 
 from service import clock
 from service.ledger import server
-from service.ledger.query import DeliveryQuery
 from service.refusals import RefusedFor
+from service.throughput import DEAD
 from service.troubles.facts import Facts
 
 if TYPE_CHECKING:
     from service.ledger import Ledger
     from service.settings import Settings
 
-DEAD_MOST = 20
-_DEAD = DeliveryQuery(state="dead")
 _LATELY = 3600.0
 _LOOKED_AT = 200
 """Refused callbacks."""
@@ -24,16 +22,17 @@ _LOOKED_AT = 200
 async def gather(ledger: Ledger, settings: Settings) -> Facts:
     """Raises LedgerDown."""
     now = clock.now()
-    dead, _ = await ledger.reading.deliveries(DEAD_MOST, None, _DEAD)
+    tally, earliest = await ledger.reading.tally(), await ledger.history.earliest()
     return Facts(
         now=now,
         roles=await ledger.roles.alive(),
         stages=await ledger.reading.counts(),
         scaling=await ledger.reading.scaling(),
-        tally=await ledger.reading.tally(),
+        tally=tally,
         hooks=await ledger.hooks.standings([hook.name for hook in settings.hooks]),
         server=await server.look(ledger.redis),
-        dead_deliveries=dead,
+        # Counted and not looked for: few that are dead among many may take a second to find.
+        died=0 if earliest is None else tally.get(DEAD, 0) - earliest.totals.get(DEAD, 0),
         forged=await _forged(ledger, now),
         urgent_within=settings.urgent_within,
         drifts=await ledger.drifts.last(),

@@ -141,14 +141,9 @@ def _of_the_dead(facts: Facts) -> Iterator[Trouble]:
         detail = f"{dead} prediction{'s are' if dead > 1 else ' is'} dead"
         button = Button("Plan a replay", "/runs/new?kind=replay&from=fetch&query=stage%3Adead")
         yield Trouble("dead", State.WARN, detail, "catchlight replay stage:dead --dry-run", button)
-    if facts.dead_deliveries:
-        count = len(facts.dead_deliveries)
-        hooks = ", ".join(sorted({one["hook"] for one in facts.dead_deliveries}))
-        detail = (
-            f"deliveries for {hooks} are dead, {count} or more"
-            if count > 1
-            else f"a delivery for {hooks} is dead"
-        )
+    if facts.died > 0:
+        were = "delivery was" if facts.died == 1 else "deliveries were"
+        detail = f"{facts.died} {were} given up in the last day"
         button = Button("Plan to send them again", "/runs/new?kind=retry&query=state%3Adead")
         fix = "catchlight deliveries retry state:dead --dry-run"
         yield Trouble("deliveries.dead", State.WARN, detail, fix, button)

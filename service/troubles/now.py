@@ -37,7 +37,7 @@ async def look(ledger: Ledger, settings: Settings, *, slots: int = 60, minutes: 
     """With the throughput in so many slots of so many minutes. Raises LedgerDown."""
     facts = await gather(ledger, settings)
     # One more than the slots hold: what was added in the first of them has a beginning.
-    samples = await ledger.history.last(slots * minutes + 1)
+    samples = await ledger.history.last(slots * minutes + 1, minutes)
     return Now(
         facts,
         judge(facts),
