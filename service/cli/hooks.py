@@ -29,7 +29,18 @@ def ls(as_json: AsJson = False) -> None:
     if as_json:
         screen.data({"items": hooks, "next": None})
         return
-    columns = ("name", "state", "why", "failing_since", "url", "events", "models")
+    columns = (
+        "name",
+        "state",
+        "why",
+        "failing_since",
+        "in_a_row",
+        "trouble",
+        "parked",
+        "url",
+        "events",
+        "models",
+    )
     screen.table(
         columns, [[_text(hook[name]) for name in columns] for hook in hooks], no_color=settings.no_color
     )
@@ -42,6 +53,7 @@ async def _ls() -> tuple[Settings, list[dict[str, Any]]]:
 
 async def _public(ledger: Ledger, hook: Hook) -> dict[str, Any]:
     state = await ledger.deliveries.hook_state(hook.name)
+    (standing,) = await ledger.hooks.standings([hook.name])
     since, failing = state.get("disabled"), state.get("failing_since")
     return {
         "name": hook.name,
@@ -53,6 +65,9 @@ async def _public(ledger: Ledger, hook: Hook) -> dict[str, Any]:
         "since": clock.rfc3339(float(since)) if since else None,
         "why": state.get("why") or None,
         "failing_since": clock.rfc3339(float(failing)) if failing else None,
+        "in_a_row": standing.in_a_row or None,
+        "trouble": standing.trouble or None,
+        "parked": standing.parked,
     }
 
 

@@ -23,6 +23,7 @@ class Pulse:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.get(keys.SEQUENCE)
                 pipe.hgetall(keys.TALLY)
+                pipe.hgetall(keys.HOOK_TESTS)
                 for index in (keys.REVIEW, keys.REFUSED, keys.RUNS, keys.DELIVERIES_WAITING, keys.ROLES):
                     pipe.zcard(index)
                 for stage in Stage:
