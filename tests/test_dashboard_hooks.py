@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.hooks import Delivered, Hook, Retry
-from service.ledger import Ledger
+from service.ledger import Ledger, reading
+from service.web.dashboard import deliveries
 from tests.builders import accept, callback, completed, finish, output
 from tests.builders import deliveries as deliveries_of
 from tests.builders import hook as built
@@ -182,6 +183,20 @@ async def test_deliveries_are_searched_paged_and_sent_again(server: Served, ledg
     assert "/deliveries?query=hook%3Acrm" in dead.links
     wrong = await get(server.client, "/deliveries?query=hook%3Acrm+stage%3Adone", 400)
     assert "there is no stage" in wrong.text
+
+
+async def test_a_page_looks_at_some_for_what_is_rare_and_goes_on_by_a_link(
+    server: Served, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "LOOKED_AT", 1)
+    monkeypatch.setattr(reading, "CHUNK", 50)
+    await attempt(ledger, await told(ledger, "rare"), 200)
+    for n in range(60):
+        await told(ledger, f"p{n}", HOOKS[1])
+    first = await get(server.client, "/deliveries?query=state%3Adelivered")
+    assert "older ones may match" in first.text
+    (older,) = [link for link in first.links if "cursor=" in link]
+    assert "rare" in (await get(server.client, older)).text
 
 
 async def test_a_viewer_sees_all_of_it_and_no_button(redis_url: str, ledger: Ledger) -> None:

@@ -208,7 +208,11 @@ class Reading(Amounts):
                 return dict(zip(refs, await pipe.execute(), strict=True))
 
     async def deliveries(
-        self, limit: int, cursor: str | None, query: DeliveryQuery = EVERY_DELIVERY
+        self,
+        limit: int,
+        cursor: str | None,
+        query: DeliveryQuery = EVERY_DELIVERY,
+        chunks_most: int | None = None,
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Newest first, as `page`."""
         if not query.id.endswith(ALL):
@@ -218,7 +222,7 @@ class Reading(Amounts):
         walk, before = await self._finding.deliveries(query, position(cursor))
         chunks = 0
         async for chunk in walk.chunks(before, limit if query.takes_all else max(limit, CHUNK)):
-            if chunks == _CHUNKS:
+            if chunks == (chunks_most or _CHUNKS):
                 return items, cursor
             found = {one.id: one for one in await self.deliveries_by_id([id_ for id_, _ in chunk.rows])}
             for id_, sequence in chunk.rows:

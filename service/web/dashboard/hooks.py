@@ -15,6 +15,7 @@ from service.hooks.explained import IN_STREAM, explain
 from service.hooks.hours import HOUR, SHOWN, total
 from service.ledger.query import DeliveryQuery
 from service.web.dashboard import forms, strip
+from service.web.dashboard.deliveries import LOOKED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +73,8 @@ class _Hooks:
         (standing,) = await self._ledger.hooks.standings([hook.name])
         hours = await self._ledger.hooks.hours([hook.name], clock.now())
         waiting = await self._ledger.hooks.waiting()
-        recent, _ = await self._ledger.reading.deliveries(RECENT, None, DeliveryQuery(hook=hook.name))
+        of_hook = DeliveryQuery(hook=hook.name)
+        recent, older = await self._ledger.reading.deliveries(RECENT, None, of_hook, LOOKED_AT)
         tested = await self._ledger.hooks.last_test(hook.name)
         return self._look.page(
             request,
@@ -80,6 +82,7 @@ class _Hooks:
             hook=self._told(hook, standing, hours[hook.name], waiting),
             declared=_declared(hook),
             recent=recent,
+            older=older,
             tested=_explained(hook, tested, clock.now()),
             box=_BOX,
             by_hand=BY_HAND,
