@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,9 @@ class Up:
         self._out.close()
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    up = Up(tmp_path)
+@contextmanager
+def running(folder: Path) -> Iterator[Up]:
+    up = Up(folder)
     try:
         up.wait_ready()
         yield up
@@ -73,7 +74,20 @@ def up(tmp_path: Path) -> Iterator[Up]:
         up.close()
 
 
-def test_every_child_that_is_killed_comes_back_and_a_drain_exits_with_0(up: Up) -> None:
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which one runs, for what is started beside it."""
+    folder = tmp_path_factory.mktemp("up")
+    with running(folder):
+        yield folder
+
+
+def test_every_child_that_is_killed_comes_back_and_a_drain_exits_with_0(tmp_path: Path) -> None:
+    with running(tmp_path) as up:
+        killed_and_drained(up)
+
+
+def killed_and_drained(up: Up) -> None:
     family = up.children()
     assert len(family) == 4
     assert up.is_live()
@@ -88,17 +102,17 @@ def test_every_child_that_is_killed_comes_back_and_a_drain_exits_with_0(up: Up) 
     assert not [child for child in family if Path(f"/proc/{child}").exists()]
 
 
-def test_other_commands_in_its_folder_find_its_embedded_server(up: Up, tmp_path: Path) -> None:
-    environment = child_environment({"data_dir": str(tmp_path)}, inherit=False)
+def test_other_commands_in_its_folder_find_its_embedded_server(beside: Path) -> None:
+    environment = child_environment({"data_dir": str(beside)}, inherit=False)
     command = [sys.executable, "-m", "service.cli", "ls", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=beside, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"items": [], "next": None}
 
 
-def test_a_second_one_on_the_same_folder_is_refused(up: Up, tmp_path: Path) -> None:
-    environment = child_environment({"data_dir": str(tmp_path), "webhook_secrets": "whsec_up"}, inherit=False)
-    done = subprocess.run(UP, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+def test_a_second_one_on_the_same_folder_is_refused(beside: Path) -> None:
+    environment = child_environment({"data_dir": str(beside), "webhook_secrets": "whsec_up"}, inherit=False)
+    done = subprocess.run(UP, cwd=beside, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "CATCHLIGHT_DATA_DIR" in done.stderr
 
