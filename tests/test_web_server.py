@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -24,6 +24,16 @@ HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n".encode()
 
 class Hasty(DeadlineProtocol):
     header_deadline = 0.3
+
+
+class Looked(DeadlineProtocol):
+    delayed: ClassVar[list[bool]] = []
+    """Of each connection, whether the kernel may hold a short answer back."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its base has it
+        made = transport.get_extra_info("socket")
+        self.delayed.append(not made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        super().connection_made(transport)
 
 
 @pytest.fixture
@@ -290,3 +300,11 @@ async def test_malformed_http_is_refused_and_the_connection_closed(redis_url: st
     async with serving(redis_url) as server:
         assert (await server.raw(request_)).startswith(b"HTTP/1.1 400 ")
         assert (await server.client.get("/livez")).status_code == 200
+
+
+@anyio
+async def test_a_lone_callback_does_not_wait_for_the_kernel(redis_url: str) -> None:
+    """Without TCP_NODELAY an answer takes the 40 ms of a delayed acknowledgement."""
+    async with serving(redis_url, protocol=Looked) as server:
+        assert (await server.call_back(callback())).status_code == 200
+    assert Looked.delayed == [False]
