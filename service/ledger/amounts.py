@@ -25,11 +25,6 @@ class Amounts:
                     pipe.zcard(keys.STAGE + stage)
                 return dict(zip(map(str, Stage), await pipe.execute(), strict=True))
 
-    async def held_predictions(self) -> int:
-        """With an output that waits for a decision."""
-        with reaching():
-            return int(await self._redis.zcard(keys.REVIEW))
-
     async def tally(self) -> dict[str, int]:
         """Running totals since the ledger began."""
         with reaching():

@@ -66,7 +66,7 @@ class _Page:
             span=span,
             spans=SPANS,
             pictures=list(_pictures(latest))[:SHOWN],
-            held=await ledger.reading.held_predictions(),
+            held=await ledger.reviewers.waiting(),
             newest=latest[0] if latest else None,
         )
 
