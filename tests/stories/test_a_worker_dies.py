@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.simulator.simulator import SimulatorConfig
+from service.telling.waterfall import Kind, waterfall
 from tests.stories.house import House
 from tests.waiting import wait_until
 
@@ -24,6 +25,8 @@ def test_a_killed_worker_starts_again_and_finishes_with_one_file_and_one_event(t
         prediction = house.ended(id_, timeout=30)
         assert prediction["stage"] == "done"
         assert "crashed" in [line["step"] for line in prediction["timeline"]]
+        worked = [span for span in waterfall(prediction) if span.kind is Kind.WORKING]
+        assert [(span.failed, "died" in span.label) for span in worked] == [(True, True), (False, False)]
         files = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
         assert len([path for path in files if path.parent.name == id_]) == 2, "the image and its manifest"
         assert not list((tmp_path / "outputs" / ".tmp").glob("*"))

@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from service.telling.waterfall import Kind, waterfall
+
 if TYPE_CHECKING:
     from tests.stories.house import House
+
+
+TRIES = (Kind.FETCHING, Kind.WAITING)
 
 
 def path_of(uri: str) -> Path:
@@ -67,6 +72,10 @@ def test_the_timeline_tells_every_step_in_order(house: House) -> None:
     ]
     assert [step for step in steps if step in told] == told
     assert "submitted" in steps
+    spans = [span for span in waterfall(prediction) if span.kind is not Kind.MARK]
+    kinds = ["provider", "queued", "working", "fetching", "delivering"]
+    assert [span.kind for span in spans] == kinds, "and the waterfall shows who had it meanwhile"
+    assert all(span.end is not None and not span.failed for span in spans)
 
 
 def test_a_text_is_kept_in_the_manifest_and_is_no_error(house: House) -> None:
@@ -98,3 +107,5 @@ def test_a_truncated_download_is_tried_again_until_it_is_whole(house: House) -> 
     prediction = house.ended(house.submit("truncated"))
     assert (prediction["stage"], prediction["attempts"]) == ("done", 2)
     assert prediction["outputs"][0]["sha256"] == house.truth(prediction["id"])["sha256"][0]
+    shown = [(span.kind, span.failed) for span in waterfall(prediction) if span.kind in TRIES]
+    assert shown == [(Kind.FETCHING, True), (Kind.WAITING, False), (Kind.FETCHING, False)]
