@@ -58,7 +58,7 @@ def test_it_lists_every_route_of_the_application_and_no_other() -> None:
 def test_it_is_plain_json_of_version_3_1() -> None:
     assert re.fullmatch(r"3\.1\.\d+", DOCUMENT["openapi"])
     assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
-    assert set(DOCUMENT) == {"openapi", "info", "security", "components", "paths"}
+    assert set(DOCUMENT) == {"openapi", "info", "security", "components", "paths", "webhooks"}
     assert set(DOCUMENT["info"]) == {"title", "version"}
 
 

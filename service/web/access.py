@@ -28,7 +28,17 @@ log = structlog.get_logger("access")
 
 SIGN_IN = "/sign-in"
 _READING = ("GET", "HEAD")
-_NO_PAGES = ("/api/", "/openapi.json", "/metrics", "/livez", "/readyz", "/live", "/webhooks/", "/media/")
+_NO_PAGES = (
+    "/api/",
+    "/openapi.json",
+    "/asyncapi.json",
+    "/metrics",
+    "/livez",
+    "/readyz",
+    "/live",
+    "/webhooks/",
+    "/media/",
+)
 _HOW = f"send Authorization: Bearer and the admin or the viewer token, or sign in at {SIGN_IN}"
 
 

@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 from service import clock, reviewing
 from service.errors import InvalidInput, NotFound
+from service.events import Kind
 from service.ledger import query
 from service.operator import DEFAULT_SOURCE, Submission
 from service.review import Decision
 from service.reviewing import Reviewer
-from service.web import body, schemas
+from service.web import body, schemas, told
 from service.web.asked import known_id, limit
 from service.web.openapi import document
 
@@ -59,6 +60,8 @@ class Api:
             ),
             Route("/api/v1/scaling", self.scaling, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
+            Route("/asyncapi.json", self.asyncapi, methods=["GET"]),
+            Route("/api/v1/schemas/{kind}", self.schema, methods=["GET"]),
         )
 
     async def predictions(self, request: Request) -> Response:
@@ -133,6 +136,15 @@ class Api:
 
     async def scaling(self, _: Request) -> Response:
         return JSONResponse(await self._ledger.reading.scaling())
+
+    async def asyncapi(self, _: Request) -> Response:
+        return JSONResponse(told.asyncapi())
+
+    async def schema(self, request: Request) -> Response:
+        kind = str(request.path_params["kind"])
+        if kind not in [*Kind]:
+            raise NotFound(f"no event {kind[:64]}: there are {', '.join(Kind)}")
+        return JSONResponse(told.schema(Kind(kind)))
 
     async def openapi(self, _: Request) -> Response:
         return JSONResponse(document())

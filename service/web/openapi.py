@@ -6,9 +6,10 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from service.events import Kind
 from service.ledger.query import WORDS
 from service.review import Decision
-from service.web import sessions
+from service.web import sessions, told
 from service.web.schemas import ReplayBody, ReviewBody, RunBody, SessionBody, SubmitBody, TrackBody
 from service.web.shapes import DELIVERY_STATE, SHAPES, STRING, TOKEN, ref
 
@@ -41,6 +42,7 @@ _HELD_PAGE = [
     ),
 ]
 _INDEX = _parameter("index", "path", {"type": "integer", "minimum": 0}, "Of the output")
+_KIND = _parameter("kind", "path", {"enum": [*Kind]}, "Of the event")
 _QUERY = _parameter("query", "query", STRING, _words(of_deliveries=False))
 _QUERY_OF_DELIVERIES = _parameter("query", "query", STRING, _words(of_deliveries=True))
 _STATE = _parameter("state", "query", DELIVERY_STATE, "Only these")
@@ -216,6 +218,10 @@ _PATHS = {
     },
     "/api/v1/scaling": {"get": _guarded("What is left to do", {200: "Scaling"})},
     "/openapi.json": {"get": _guarded("This document", {200: "Document"})},
+    "/asyncapi.json": {"get": _guarded("The events that we send, as AsyncAPI", {200: "AsyncDocument"})},
+    "/api/v1/schemas/{kind}": {
+        "get": _guarded("The JSON Schema of one kind of event", {200: "Schema"}, 404, parameters=[_KIND])
+    },
     "/sign-in": {"get": _ENTERING},
     "/session": {"post": _opening(), "delete": _LEAVING},
     "/webhooks/{source}": {
@@ -254,4 +260,5 @@ def document() -> dict[str, Any]:
             },
         },
         "paths": _PATHS,
+        "webhooks": told.webhooks(),
     }
