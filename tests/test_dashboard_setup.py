@@ -94,6 +94,11 @@ def test_what_is_not_right_yet_is_to_do(name: str, facts: Facts) -> None:
     assert states(facts)[name] is State.TO_DO
 
 
+def test_what_a_rented_redis_does_not_show_is_left_to_the_operator() -> None:
+    hidden = Server(promises=[Finding("durability", Found.WARN, "not shown", "see to it")])
+    assert states(replace(NOTHING, server=hidden))["redis"] is State.OPTIONAL
+
+
 @pytest.mark.parametrize("url", ["http://hooks.example", "https://127.0.0.1", "http://localhost:8080"])
 def test_an_address_that_the_provider_cannot_use_is_to_do(url: str) -> None:
     assert states(public_url=url)["public_url"] is State.TO_DO

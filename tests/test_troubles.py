@@ -125,6 +125,7 @@ def test_what_refuses_work_or_stops_it_makes_all_unhealthy(name: str) -> None:
         replace(WELL, server=HALF),
         replace(WELL, server=Server(used=1 << 40)),
         replace(WELL, server=Server(promises=[Finding("durability.appendonly", State.OK, "yes")])),
+        replace(WELL, server=Server(promises=[Finding("durability", State.WARN, "not shown")])),
         replace(
             WELL, hooks=[Standing("crm", HookState.FAILING, NOW - 5), Standing("lake", HookState.ENABLED)]
         ),
@@ -134,7 +135,7 @@ def test_what_refuses_work_or_stops_it_makes_all_unhealthy(name: str) -> None:
         replace(WELL, reconcile_every=1300, drifts=[{"source": "s", "at": an_hour_ago()}]),
         replace(WELL, secrets=[{"source": "s", "state": Compared.UNKNOWN, "detail": ""}]),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_every_days_noise_is_none(facts: Facts) -> None:
     assert judge(facts) == []

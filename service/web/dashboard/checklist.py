@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from service import comparing
 from service.ledger.durability import State as Found
+from service.operator import DEFAULT_SOURCE
 from service.throughput import CALLED_BACK, TOLD
 
 if TYPE_CHECKING:
@@ -71,11 +72,13 @@ def addresses(settings: Settings) -> Iterator[Address]:
 
 
 def _redis(facts: Facts) -> Step:
-    broken = [one for one in facts.server.promises if one.state is not Found.OK]
+    odd = [one for one in facts.server.promises if one.state is not Found.OK]
     title = "Redis answers, and forgets nothing"
-    if broken:
-        hints = [Hint(one.fix) for one in broken]
-        return Step("redis", title, State.TO_DO, "; ".join(one.detail for one in broken), hints)
+    if odd:
+        broken = any(one.state is Found.FAIL for one in odd)
+        hints = [Hint(one.fix) for one in odd]
+        state = State.TO_DO if broken else State.OPTIONAL
+        return Step("redis", title, state, "; ".join(one.detail for one in odd), hints)
     version = f"version {facts.server.version}, " if facts.server.version else ""
     return Step("redis", title, State.DONE, f"{version}every write is on its disk before it is acknowledged")
 
@@ -121,7 +124,9 @@ def _key(facts: Facts, source: Source) -> Step:
     name, title = f"key.{source.name}", f"The API key of {source.name} is set"
     if source.key is None:
         found = "nothing of it can be polled, reconciled or submitted: a callback that is lost stays lost"
-        hint = Hint("set it, restart `serve` and `sweep`, and check it:", comparing.remedy(source.name))
+        default = source.name == DEFAULT_SOURCE
+        where = "WAVESPEED_API_KEY" if default else "its key in [[sources]]"
+        hint = Hint(f"set {where}, restart serve and sweep, and check it:", comparing.remedy(source.name))
         return Step(name, title, State.TO_DO, found, [hint])
     read = any(one["source"] == source.name for one in facts.drifts)
     found = "it works: the provider's list was read with it" if read else "nobody has used it yet"
