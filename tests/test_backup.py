@@ -47,8 +47,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 HOOKS = (hook("crm"), hook("mail"), hook("off"))
-NOT_KEPT = ("clock", "sweeper", "role", "roles", "probe", "refused:by", "reconciled")
-"""What lives for seconds, and what has to be done anew."""
+NOT_KEPT = (
+    *("clock", "sweeper", "role", "roles", "probe", "refused:by", "reconciled"),
+    *("hook:hour", "refused:hour", "hooks:tests"),
+)
+"""What lives for seconds, what has to be done anew, and counts of two days that only pages show."""
 MOMENT = 10
 
 

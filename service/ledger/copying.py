@@ -2,8 +2,8 @@
 
 Bulk runs are not in it: to go on with one from where it was would do again what was done since. Jobs are not
 in it either: the sweeper rings whatever is due and has none. Neither is what lives for seconds: who leads,
-who beats, whose lease runs; and the mark of the last reconciliation, whose absence has the next one look for
-all that the ledger does not know.
+who beats, whose lease runs; nor the counts of two days that pages show; nor the mark of the last
+reconciliation, whose absence has the next one look for all that the ledger does not know.
 """
 
 from __future__ import annotations
