@@ -101,7 +101,7 @@ def _timed(client: httpx.Client, path: str, repetitions: int) -> dict[str, float
         began = time.perf_counter()
         answer = client.get(path)
         took.append(1e3 * (time.perf_counter() - began))
-        if not answer.is_success:
+        if answer.is_error:
             raise RuntimeError(f"{path} answered {answer.status_code}")
         size = len(answer.content)
     return {"ms": median(took), "kB": size / 1e3}

@@ -70,7 +70,7 @@ async def _end(ledger: Ledger, n: int, is_held: bool) -> None:
 
 def _held() -> list[dict[str, Any]]:
     return [
-        output(0, Disposition.HELD, nsfw="flagged", uri=None),
+        output(0, Disposition.HELD, nsfw="flagged", uri=None, key="held/acme/2026/01/02/v/0.png"),
         output(1, Disposition.STORED),
     ]
 

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from service.hooks import Hook
     from service.ledger import Ledger
 
-NO_PAGES = ("/live", "/static/{file}")
-"""What pages ask for and nobody opens: a stream, styles and scripts. What begins with `/media/` is files."""
+NO_PAGES = ("/live", "/static/{file}", "/review/{source}/{id}/{index}/reveal")
+"""What pages ask for and nobody opens: a stream, styles and scripts, the reload of a form's answer.
+
+What begins with `/media/` is files.
+"""
 _MEDIA = "/media/"
 
 
@@ -58,7 +61,11 @@ async def _known(ledger: Ledger, hooks: Iterable[Hook]) -> Mapping[str, Sequence
     for state in ("pending", "delivered", "dead"):
         listed, _ = await ledger.reading.deliveries(1, None, DeliveryQuery(state=state))
         deliveries += [one["id"] for one in listed]
+    held, _ = await ledger.reading.held(Query(), 2, None)
     return {
+        "/review/{source}/{id}/{index}": [
+            f"/review/{one['source']}/{one['id']}/{one['index']}" for one in held
+        ],
         "/predictions/{id}": [f"/predictions/{id_}" for id_ in ids],
         "/deliveries/{id}": [f"/deliveries/{id_}" for id_ in deliveries],
         "/hooks/{name}": [f"/hooks/{hook.name}" for hook in hooks],

@@ -40,6 +40,9 @@ async def _shoot(folder: Path, wanted: Sequence[str]) -> None:
 
 async def _one(visitor: Visitor, path: str, file: Path) -> None:
     await visitor.open(path)
+    # What is far below is loaded when it is near.
+    await visitor.page.evaluate("() => [...document.images].forEach((img) => img.loading = 'eager')")
+    await visitor.page.wait_for_function("() => [...document.images].every((img) => img.complete)")
     for theme in _THEMES:
         await visitor.page.emulate_media(color_scheme=theme)
         await visitor.page.screenshot(path=f"{file}-{theme}.png", full_page=True)

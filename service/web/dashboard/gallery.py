@@ -125,7 +125,8 @@ class Gallery:
                 query, _AT_ONCE, cursor, self._desk.operator.sources, chunks_most=2
             )
             found += [tile for item in items for tile in tiles(item)]
-            if cursor is None or len(found) >= _TILES:
+            # A page that is not full has looked at as much as it may: whoever wants more goes on by cursor.
+            if cursor is None or len(found) >= _TILES or len(items) < _AT_ONCE:
                 break
         return found, cursor
 
