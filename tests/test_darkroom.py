@@ -39,11 +39,8 @@ def kept() -> Iterator[list[Darkroom]]:
 
 @pytest.fixture
 async def darkroom(kept: list[Darkroom]) -> Darkroom:
-    room = Darkroom()
-    if kept:
-        room._resident, room._control = kept[-1]._resident, kept[-1]._control
-    kept.append(room)
-    return room
+    kept.append(Darkroom(resident=kept[-1]._resident if kept else None))
+    return kept[-1]
 
 
 async def develop(room: Darkroom, data: bytes, media_type: str = "image/png") -> Developed:
@@ -109,21 +106,21 @@ async def test_what_cannot_be_decoded_is_no_picture(darkroom: Darkroom, data: by
 
 async def test_the_resident_comes_back_when_it_was_killed(darkroom: Darkroom) -> None:
     await develop(darkroom, encoded(scene(8)))
-    before = darkroom._resident
+    before = darkroom._resident.process
     assert before is not None
     os.kill(before.pid, signal.SIGKILL)
     before.wait()
     await develop(darkroom, encoded(scene(8)))
-    assert darkroom._resident is not before
+    assert darkroom._resident.process is not before
 
 
 async def test_one_killed_with_a_job_in_hand_is_asked_again(darkroom: Darkroom) -> None:
     await develop(darkroom, encoded(scene(8)))
-    assert darkroom._resident is not None
-    os.kill(darkroom._resident.pid, signal.SIGSTOP)
+    assert darkroom._resident.process is not None
+    os.kill(darkroom._resident.process.pid, signal.SIGSTOP)
     asked = asyncio.create_task(develop(darkroom, encoded(scene(9))))
     await asyncio.sleep(0)
-    darkroom._resident.kill()
+    darkroom._resident.process.kill()
     assert (await asked).thumb
 
 
@@ -154,8 +151,8 @@ async def test_it_is_given_no_secret_and_is_nicer_than_we_are(
 ) -> None:
     monkeypatch.setenv("CATCHLIGHT_ADMIN_TOKEN", "a-token-that-stays-with-us")
     await develop(darkroom, encoded(scene(8)))
-    assert darkroom._resident is not None
-    pid = darkroom._resident.pid
+    assert darkroom._resident.process is not None
+    pid = darkroom._resident.process.pid
     given = await asyncio.to_thread(Path(f"/proc/{pid}/environ").read_bytes)
     assert b"CATCHLIGHT" not in given
     assert os.getpriority(os.PRIO_PROCESS, pid) >= min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
@@ -164,7 +161,7 @@ async def test_it_is_given_no_secret_and_is_nicer_than_we_are(
 async def test_it_ends_with_us() -> None:
     room = Darkroom()
     await develop(room, encoded(scene(8)))
-    resident = room._resident
+    resident = room._resident.process
     assert resident is not None
     await room.aclose()
     assert resident.poll() == 0

@@ -59,6 +59,7 @@ RQ_FILES = ("service/queues.py", "workers/worker*.py", "workers/take.py")
 BROAD_EXCEPTS = {
     "service/darkroom/resident.py:_work": "a decoder raises anything over a stranger's bytes",
     "workers/loop.py:_run": "the job edge: one job's bug is not the worker's end",
+    "workers/opinion/resident.py:_answer": "a decoder raises anything over a stranger's bytes",
     "workers/process.py:work": "the job edge: a bug is committed as a failed round, and raised",
     "service/web/receiver.py:__call__": "the web edge: Starlette's own is not around callbacks",
     "workers/sweep.py:_rhythm": "the edge of the sweeper: one beat's bug does not end the others",

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from service import clock, failpoints, wavespeed
 from service.durations import render_duration
+from service.errors import NotFound
 from service.ledger import Note
 from service.ledger.pruning import is_due
 from service.metrics.gathering import FAILED, KEPT, STORAGE_FAILED
+from service.moderation import Action
 from service.prediction import Disposition, Step
 from service.storage import StorageError, layout
 from workers.fetch import OutputBad, OutputGone, OutputRefused, OutputUnavailable, open_download
@@ -20,6 +22,7 @@ from workers.sniff import dimensions
 
 if TYPE_CHECKING:
     from service.ledger import PredictionRecord
+    from service.storage import Kept
     from workers.fetch import Download
     from workers.outputs import Output
     from workers.workshop import Workshop
@@ -88,9 +91,17 @@ async def _keep(
     kind = download.type
     held = hold or not kind.allowed
     key = layout.output_key(folder(record), output.index, kind.extension)
-    async with shop.room.claimed(download, held=held):
-        kept = await shop.vault.keep(key, download, held=held)
+    is_asked = shop.opinion.asks and kind.media_type.startswith("image/")
+    # What the second opinion may hold stands where nobody sees it until that is heard.
+    doubted = is_asked and shop.opinion.holds and not held
+    async with shop.room.claimed(download, held=held or doubted):
+        kept = await shop.vault.keep(key, download, held=held or doubted)
     shop.room.took()
+    if is_asked:
+        output.opinion = await _heard(shop, kept.key, held=held or doubted)
+    if doubted:
+        held = _objects(shop, record, output)
+        kept = kept if held else await _let_go(shop, kept)
     size = dimensions(download.head, kind)
     output.key, output.uri = kept.key, kept.uri
     output.sha256, output.bytes, output.media_type = kept.sha256, kept.bytes, kind.media_type
@@ -98,10 +109,31 @@ async def _keep(
     output.disposition = Disposition.HELD if held else Disposition.STORED
     output.held_at = clock.rfc3339(clock.now()) if held else None
     output.error = None if kind.allowed else "type_not_allowed"
+    if doubted and held:
+        output.error = "second_opinion"
     notes.append(Note(Step.FETCHED, f"{output.index}: {kept.bytes} bytes of {kind.media_type}"))
     notes.append(Note(Step.HELD if held else Step.STORED, kept.uri))
     if kept.conflict:
         notes.append(Note(Step.CONFLICT, f"other bytes stand at {key}"))
+
+
+async def _heard(shop: Workshop, key: str, *, held: bool) -> float | None:
+    """None, too, when the file cannot be read again just now: nothing is kept back or lost for that."""
+    try:
+        return await shop.opinion.of(lambda: shop.vault.chunks(key, held=held))
+    except (NotFound, StorageError):
+        return None
+
+
+def _objects(shop: Workshop, record: PredictionRecord, output: Output) -> bool:
+    """Does policy hold it back for what the second opinion makes of it? What it would drop is held, too."""
+    nsfw = shop.opinion.stricter(output.nsfw, output.opinion)
+    return shop.policy.of(record.ref.source).action(record.model, nsfw) is not Action.RELEASE
+
+
+async def _let_go(shop: Workshop, kept: Kept) -> Kept:
+    placed = await shop.vault.move(kept.key, from_held=True, to_held=False, sha256=kept.sha256)
+    return kept._replace(key=placed.key, uri=placed.uri, conflict=kept.conflict or placed.key != kept.key)
 
 
 async def expire(shop: Workshop, record: PredictionRecord, output: Output, notes: list[Note]) -> None:

@@ -43,6 +43,8 @@ class Output:
     """As RFC 3339; also of what was released since."""
     rejected_at: str | None = None
     """As RFC 3339."""
+    opinion: float | None = None
+    """What our own model says of the image, 0 to 1; None where nobody asked it, or it could not say."""
     decision: int = 0
     """Number of the person's decision that it follows, 0 for none."""
     gone: int = 0

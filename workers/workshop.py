@@ -21,6 +21,7 @@ from workers.flight import Flight
 from workers.gate import Gate
 from workers.guard import Guard, GuardedSession, guarded_client
 from workers.leases import Leases
+from workers.opinion.asking import Opinion
 from workers.room import Room
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Workshop:
     vault: Vault
     room: Room
     policy: Policy
+    opinion: Opinion
     limits: Limits
     flight: Flight
     fetch_session: GuardedSession
@@ -67,6 +69,7 @@ def instance_name() -> str:
 @asynccontextmanager
 async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
     """The workshop in the running loop; renews the leases of its jobs until it closes."""
+    opinion = Opinion(settings)
     ledger = Ledger(
         settings.require_redis_url(),
         settings.retention,
@@ -90,6 +93,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         vault=vault,
         room=Room(vault, settings.disk_free),
         policy=settings.moderation_policy,
+        opinion=opinion,
         limits=Limits(
             total=settings.fetch_timeout, idle=settings.fetch_idle, max_bytes=settings.fetch_max_bytes
         ),
@@ -117,6 +121,7 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
         await shop.gathering.put_away()
         await fetch_session.aclose()
         await hook_client.aclose()
+        await opinion.aclose()
         await vault.aclose()
         await ledger.aclose()
 

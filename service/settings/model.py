@@ -3,7 +3,7 @@
 An attribute `x` is `CATCHLIGHT_X` in the environment and `x` in catchlight.toml.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -171,6 +171,14 @@ class Fields(BaseModel):
     moderation_clean: Action = setting(Action.RELEASE, "For clean outputs: `release`, `hold` or `drop`")
     moderation_flagged: Action = setting(Action.HOLD, "For flagged outputs")
     moderation_unknown: Action = setting(Action.HOLD, "For outputs whose flag is missing or unusable")
+    nsfw_opinion: Literal["off", "show", "hold"] = setting(
+        "off",
+        "A second opinion on images by a small model: `show` it to whoever reviews, or `hold` by it, too; "
+        "needs the extra `catchlight[nsfw]`",
+    )
+    nsfw_threshold: Annotated[float, Field(gt=0, le=1)] = setting(
+        0.8, "From this score on, of 0 to 1, that opinion makes an image flagged"
+    )
     review_reasons: Reasons = setting(
         "nudity,sexual,minors,violence,hate,real person,trademark,broken,off brief",
         "Reasons that the review page offers, with commas between; at most nine, for the keys 1 to 9",

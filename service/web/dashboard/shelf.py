@@ -42,6 +42,12 @@ class Item:
     record: PredictionRecord
 
     @property
+    def opinion(self) -> float | None:
+        """What our own model says of it, 0 to 1, where it was asked."""
+        found = self.output.get("opinion")
+        return float(found) if isinstance(found, (int, float)) else None
+
+    @property
     def path(self) -> str:
         return f"{self.ref.source}/{self.ref.id}/{self.index}"
 
