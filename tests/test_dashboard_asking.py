@@ -52,11 +52,18 @@ def test_a_chip_puts_its_word_in_and_takes_it_away() -> None:
 
 
 def test_stages_have_their_counts_and_all_is_one_of_them() -> None:
-    everything, *stages = asking.stages("via:poll stage:done", {"done": 5, "dead": 1})
-    assert (everything.query, everything.on, everything.amount) == ("via:poll", False, 6)
+    everything, *stages = asking.stages("stage:done", {"done": 5, "dead": 1})
+    assert (everything.query, everything.on, everything.amount) == ("", False, 6)
     assert [chip.label for chip in stages] == list(Stage)
     assert [chip.label for chip in stages if chip.on] == ["done"]
     assert {chip.label: chip.amount for chip in stages}["done"] == 5
+
+
+def test_of_a_query_with_other_words_nobody_has_counted() -> None:
+    everything, *stages = asking.stages("via:poll stage:done", {"done": 5})
+    assert (everything.query, everything.amount) == ("via:poll", None)
+    assert {chip.amount for chip in stages} == {None}
+    assert asking.stages("via:poll", {})[0].on
 
 
 def test_every_word_is_completed_and_what_is_offered_is_a_query() -> None:

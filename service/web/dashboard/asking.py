@@ -74,13 +74,14 @@ def chips(text: str, words: Iterable[str]) -> list[Chip]:
 
 
 def stages(text: str, counts: Mapping[str, int]) -> list[Chip]:
+    """With how many there are, where nothing else is asked for: of a query's own nobody has counted."""
+    rest = " ".join(one for one in text.split() if not one.startswith("stage:"))
     found = [
-        chip._replace(label=stage, amount=counts.get(stage, 0))
+        chip._replace(label=stage, amount=None if rest else counts.get(stage, 0))
         for stage, chip in zip(Stage, chips(text, [f"stage:{stage}" for stage in Stage]), strict=True)
     ]
-    rest = " ".join(one for one in text.split() if not one.startswith("stage:"))
     is_all = not any(chip.on for chip in found)
-    return [Chip("all", rest, is_all, sum(counts.values())), *found]
+    return [Chip("all", rest, is_all, None if rest else sum(counts.values())), *found]
 
 
 def vocabulary(sources: Sequence[str], known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
