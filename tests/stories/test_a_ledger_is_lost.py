@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import redis
 
 from service import clock
+from tests import forged
 from tests.stories.house import House
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ MOMENT = 2.0
 
 
 def catchlight(house: House, *arguments: str) -> tuple[int, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "service.cli", *arguments, "--json"],
-        env=house.environment, cwd=house.folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "service.cli", *arguments, "--json"]
+    done = forged.run(command, env=house.environment, cwd=house.folder, timeout=60)
     return done.returncode, json.loads(done.stdout)
 
 

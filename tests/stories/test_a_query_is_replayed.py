@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from standardwebhooks import Webhook
 
+from tests.forged import Forged
 from tests.stories.house import HOOK_SECRET
 from tests.waiting import wait_until
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from tests.stories.house import House
 
 
-def catchlight(house: House, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def catchlight(house: House, *arguments: str) -> Forged:
+    return Forged(
         [sys.executable, "-m", "service.cli", *arguments],
         env=house.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

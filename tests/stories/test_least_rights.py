@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +16,7 @@ from service import keys, queues
 from service.hooks import Hook
 from service.ledger import Ledger
 from service.ledger.intents import Intent
-from tests import shipped
+from tests import forged, shipped
 from tests.builders import RETENTION
 from tests.house import ROOT
 from tests.stories.house import STREAMED_MODEL, House
@@ -46,10 +45,8 @@ def locked(server: Shipped, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def ask(house: House, *arguments: str, **environment: str) -> str:
     """What a command says, on both ways out."""
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        env=house.environment | environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", *arguments]
+    done = forged.run(command, env=house.environment | environment, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
