@@ -141,7 +141,9 @@ async def test_a_store_that_takes_nothing_is_shown_all_the_same(
 
     original = await kept(vault, held=False)
     monkeypatch.setattr(vault, "write", refuses)
-    assert await derived.thumb(original)
+    assert await derived.thumb(original) == await derived.thumb(original)
+    assert await derived.blur(original)
+    assert asked(derived) == 1, "the last few are remembered"
 
 
 async def test_preparing_passes_over_what_cannot_be_made(vault: Vault, derived: Derived) -> None:

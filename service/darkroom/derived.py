@@ -1,7 +1,7 @@
 """What is made of outputs to look at them, in their own store: made at the first request, then read.
 
-The worker deletes it with the file (`Vault.delete_derived`). A process that may not write there shows it all
-the same, and makes it anew each time.
+The worker deletes it with the file (`Vault.delete_derived`). A process that may not write there, as behind a
+read-only mount, shows it all the same, and remembers the last few.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ AGAIN_AFTER = 600.0
 ALIKE = 6
 """Bits of 64 by which the likenesses of near-duplicates differ at most."""
 _REMEMBERED = 4096
+_UNKEPT_MOST = 256
+"""Each of some ten kilobytes."""
 _THUMB, _BLUR, _LOOK = layout.DERIVATIVES
 _LIKENESS = re.compile(r"[0-9a-f]{16}")
 
@@ -56,6 +58,8 @@ class Derived:
         self._ahead: asyncio.Task[None] | None = None
         self._making: dict[Original, asyncio.Task[Developed]] = {}
         self._hopeless: OrderedDict[Original, tuple[float, str]] = OrderedDict()
+        self._unkept: OrderedDict[Original, Developed] = OrderedDict()
+        self._has_warned = False
         self._likenesses: OrderedDict[str, str] = OrderedDict()
 
     async def thumb(self, original: Original) -> bytes:
@@ -107,6 +111,8 @@ class Derived:
 
     async def _made(self, original: Original) -> Developed:
         """Once for all who ask at the same time."""
+        if original in self._unkept:
+            return self._unkept[original]
         if why := _why_not(original) or self._why_hopeless(original):
             raise NoPicture(why)
         if original not in self._making:
@@ -140,7 +146,12 @@ class Derived:
             if not await self._vault.exists(original.key, held=original.held):
                 await self._vault.delete_derived(original.key, original.sha256, held=original.held)
         except StorageError as error:
-            log.warning("derived.not_kept", key=original.key, error=str(error))
+            self._unkept[original] = made
+            while len(self._unkept) > _UNKEPT_MOST:
+                self._unkept.popitem(last=False)
+            if not self._has_warned:
+                self._has_warned = True
+                log.warning("derived.not_kept", error=str(error), fix="let `serve` write under derived/")
 
     def _why_hopeless(self, original: Original) -> str:
         since, why = self._hopeless.get(original, (-AGAIN_AFTER, ""))
