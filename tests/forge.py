@@ -46,7 +46,9 @@ def load() -> None:
     for package in (service, workers):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith("__main__"):
-                import_module(found.name)
+                # One that needs an extra is loaded by whoever has it.
+                with suppress(ImportError):
+                    import_module(found.name)
     gc.collect()
     gc.freeze()
 
