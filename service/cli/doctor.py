@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,9 @@ def command(
         str | None, typer.Option(help=f"Only: does a process of it beat? {', '.join(ROLES)}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Write checks, settings, versions and metrics to a new .tar.gz.")
+    ] = None,
 ) -> None:
     """Test every assumption: settings, Redis and its durability, roles, storage, provider, secrets, hooks.
 
@@ -38,8 +42,22 @@ def command(
         raise typer.Exit(USAGE) from None
     found = asyncio.run(_probed(settings, role) if role else _examined(settings))
     _tell(found, as_json=as_json, no_color=settings.no_color)
+    if bundle:
+        _bundle(bundle, settings, found)
     if any(one.state is State.FAIL for one in found):
         raise typer.Exit(UNHEALTHY)
+
+
+def _bundle(target: Path, settings: Settings, found: Sequence[Finding]) -> None:
+    from service.cli.bundle import write  # noqa: PLC0415 - the metrics' library is slow to load
+
+    try:
+        names = write(target, settings, found)
+    except FileExistsError:
+        raise InvalidInput("--bundle", f"{target} exists: name a new file") from None
+    except OSError as error:
+        raise InvalidInput("--bundle", f"{target} cannot be written ({error.strerror})") from error
+    screen.say(f"{target}: {', '.join(names)}; no secret is in it, look before you send it")
 
 
 async def _probed(settings: Settings, role: str) -> list[Finding]:
