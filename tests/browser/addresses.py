@@ -58,10 +58,10 @@ async def _known(ledger: Ledger, hooks: Iterable[Hook]) -> Mapping[str, Sequence
         found, _ = await ledger.reading.page(Query(stage=stage), 1, None)
         ids += [one["id"] for one in found]
     deliveries = []
-    for state in ("pending", "delivered", "dead"):
+    for state in ("delivered", "dead"):
         listed, _ = await ledger.reading.deliveries(1, None, DeliveryQuery(state=state))
         deliveries += [one["id"] for one in listed]
-    held, _ = await ledger.reading.held(Query(), 2, None)
+    held, _ = await ledger.reading.held(Query(), 1, None)
     return {
         "/review/{source}/{id}/{index}": [
             f"/review/{one['source']}/{one['id']}/{one['index']}" for one in held
@@ -69,5 +69,5 @@ async def _known(ledger: Ledger, hooks: Iterable[Hook]) -> Mapping[str, Sequence
         "/predictions/{id}": [f"/predictions/{id_}" for id_ in ids],
         "/deliveries/{id}": [f"/deliveries/{id_}" for id_ in deliveries],
         "/hooks/{name}": [f"/hooks/{hook.name}" for hook in hooks],
-        "/runs/{id}": [f"/runs/{run.id}" for run in await ledger.runs.latest(3)],
+        "/runs/{id}": [f"/runs/{run.id}" for run in await ledger.runs.latest(2)],
     }
