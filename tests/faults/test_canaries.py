@@ -39,6 +39,8 @@ SETTINGS = {
     "viewer_token": VIEWER_TOKEN,
     "webhook_secrets": WEBHOOK_SECRET,
 }
+REALLY_STARTED = {"": {"PYTHONFAULTHANDLER": "1"}}
+"""A forked process would show the command line of the tests' forge."""
 PATHS = (
     *("/api/v1/predictions", "/api/v1/deliveries", "/api/v1/hooks", "/api/v1/status", "/api/v1/nothing"),
     *("/healthz", "/readyz?verbose=1", "/metrics", "/openapi.json", "/", "/webhooks/wavespeed"),
@@ -51,7 +53,14 @@ def test_f22_no_secret_is_found_in_logs_redis_files_answers_or_command_lines(
     dead_hook = declared("away", f"http://127.0.0.1:9/hook?token={HOOK_TOKEN}")
     config = {"api_key": API_KEY, "secrets": (WEBHOOK_SECRET,), "fault_rate": 0.2}
     changes = SETTINGS | {"log_level": "debug", "hook_schedule": "200ms,400ms,1s,1s"}
-    with Family(tmp_path, chance.seed, changes=changes, simulator=config, more_hooks=dead_hook) as family:
+    with Family(
+        tmp_path,
+        chance.seed,
+        changes=changes,
+        simulator=config,
+        more_hooks=dead_hook,
+        variables=REALLY_STARTED,
+    ) as family:
         load = Load(family, chance, 40, 20)
         answers = dict(asked(family))
         for way in ("provider", "hook", "origin", "redis"):
@@ -70,6 +79,7 @@ def test_f22_no_secret_is_found_in_logs_redis_files_answers_or_command_lines(
                 if secret in text:
                     family.history.write("leak", canary=canary, place=place)
         assert len(places) > 100
+        assert "service.cli\0serve" in "".join(command_lines(family).values())
         family.judge()
 
 
