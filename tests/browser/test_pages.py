@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 _TOO_WIDE = """() => document.documentElement.scrollWidth > document.documentElement.clientWidth"""
+_BY_MOUSE_ALONE = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")]
+  .filter((one) => one.checkVisibility() && one.type !== "hidden" && !one.disabled)
+  .filter((one) => one.tabIndex < 0 || (one.tagName === "A" && !one.hasAttribute("href")))
+  .map((one) => one.outerHTML.slice(0, 120))"""
 _LOOKS: tuple[tuple[tuple[int, int], Theme, tuple[str, ...]], ...] = (
     (WIDE, "light", ()),
     (WIDE, "dark", accessible.COLOURS),
@@ -43,6 +47,7 @@ async def faults(visitor: Visitor, path: str) -> list[str]:
         lines = await accessible.violations(visitor.page, rules)
         if await visitor.page.evaluate(_TOO_WIDE):
             lines.append("the page scrolls sideways")
+        lines += [f"no key leads to {one}" for one in await visitor.page.evaluate(_BY_MOUSE_ALONE)]
         found += [f"{path}, {size[0]} px, {theme}: {line}" for line in lines]
     return found
 
