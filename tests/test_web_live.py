@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.ledger import Ledger
+from service.web.dashboard.live import Live
+from tests.builders import RETENTION
 from tests.serving import callback, own_redis, serving
 
 if TYPE_CHECKING:
@@ -56,6 +59,17 @@ async def test_a_server_that_ends_waits_for_no_listener(redis_url: str) -> None:
         # Served until the block ends, and read by nobody any more.
         answer = await server.client.send(server.client.build_request("GET", "/live"), stream=True)
         assert answer.status_code == 200
+
+
+async def test_one_that_reads_nothing_is_told_little_and_ended_all_the_same(redis_url: str) -> None:
+    live = Live(Ledger(redis_url, RETENTION))
+    events = live._events()
+    assert (await anext(events))["event"] == "changed"
+    for _ in range(5):
+        live._tell("changed")
+    live.close()
+    assert [word async for word in events] == []
+    await live.aclose()
 
 
 async def test_redis_away_is_told_and_so_is_its_return(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BEAT = 1.0
 """Seconds between two looks at the ledger, while anybody listens."""
+_UNREAD_MOST = 2
 _AT_LEAST = 10
 """Beats after which a page is to look again even so: not everything that it shows is counted."""
 
@@ -67,8 +68,7 @@ class Live:
             await end(self._watch)
 
     async def _events(self) -> AsyncIterator[dict[str, str]]:
-        # Of one that is slow to read, what it missed is nothing: it reads all again at the next word.
-        mine: asyncio.Queue[str | None] = asyncio.Queue(2)
+        mine: asyncio.Queue[str | None] = asyncio.Queue()
         if self._is_closing:
             return
         self._listeners.add(mine)
@@ -82,7 +82,8 @@ class Live:
 
     async def _look(self) -> None:
         """Ends with the last listener."""
-        last, beats = None, 0
+        last: str | None = ""
+        beats = 0
         while self._listeners and not self._is_closing:
             try:
                 stamp: str | None = await self._ledger.pulse.stamp()
@@ -101,5 +102,6 @@ class Live:
 
     def _tell(self, word: str) -> None:
         for listener in self._listeners:
-            if not listener.full():
+            # What one that is slow to read has missed is nothing: it reads all again at the next word.
+            if listener.qsize() < _UNREAD_MOST:
                 listener.put_nowait(word)
