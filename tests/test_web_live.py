@@ -39,7 +39,7 @@ async def listening(server: Served) -> AsyncIterator[AsyncIterator[str]]:
 
 
 async def following(events: AsyncIterator[str], wanted: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for word in events:
             if word == wanted:
                 return
@@ -62,7 +62,8 @@ async def test_a_server_that_ends_waits_for_no_listener(redis_url: str) -> None:
 
 
 async def test_one_that_reads_nothing_is_told_little_and_ended_all_the_same(redis_url: str) -> None:
-    live = Live(Ledger(redis_url, RETENTION))
+    ledger = Ledger(redis_url, RETENTION)
+    live = Live(ledger)
     events = live._events()
     assert (await anext(events))["event"] == "changed"
     for _ in range(5):
@@ -70,6 +71,7 @@ async def test_one_that_reads_nothing_is_told_little_and_ended_all_the_same(redi
     live.close()
     assert [word async for word in events] == []
     await live.aclose()
+    await ledger.aclose()
 
 
 async def test_redis_away_is_told_and_so_is_its_return(tmp_path: Path) -> None:
