@@ -28,7 +28,7 @@ from service.web.dashboard import Dashboard
 from service.web.headers import Headed
 from service.web.health import Health
 from service.web.metrics import Metrics
-from service.web.receiver import Receiver
+from service.web.receiver import Receiver, Told
 from service.web.runs import Runs
 from service.web.secret_watch import SecretWatch
 from service.web.sign_in import SignIn
@@ -54,7 +54,7 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
     turned_away = TurnedAway(ledger.refusals)
     watch = SecretWatch(ledger, sources, clients, settings.drift_after)
     gathering = Gathering(ledger.measuring)
-    told = (turned_away, watch, gathering)
+    told = Told(turned_away, watch, gathering)
     receiver = Receiver(intake, sources, settings.max_body, told, body_deadline=body_deadline)
     operator = Operator(settings, ledger, intake, clients)
     known = tokens.configured(settings)

@@ -6,7 +6,7 @@ The order of the checks is the contract's: what a stranger can make us do grows 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -38,6 +38,14 @@ log = structlog.get_logger("receiver")
 _DETAIL_MOST = 200
 
 
+class Told(NamedTuple):
+    """Who is told what comes of callbacks; each writes it down beside the answers, not before them."""
+
+    turned_away: TurnedAway
+    watch: SecretWatch
+    gathering: Gathering
+
+
 class Receiver:
     """An ASGI endpoint of its own: the callback path does not pay for request objects."""
 
@@ -46,7 +54,7 @@ class Receiver:
         intake: Intake,
         sources: Sequence[Source],
         max_body: int,
-        told: tuple[TurnedAway, SecretWatch, Gathering],
+        told: Told,
         *,
         body_deadline: float = body.DEADLINE,
     ) -> None:
