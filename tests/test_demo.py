@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
+from httpx_aiohttp import HttpxAiohttpClient
+from rich.console import Console
+from werkzeug import Response
+
+from service.cli import demo, story
+from service.cli.tally import Tally
+from service.embedded import free_port
 from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pytest_httpserver import HTTPServer
 
 DEMO = [sys.executable, "-m", "service.cli", "demo"]
 ASKED_FOR = {
@@ -74,3 +87,27 @@ def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
         os.kill(demo.pid, signal.SIGKILL)
         demo.wait()
     wait_until(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()], 30, "all are gone")
+
+
+@pytest.mark.anyio
+async def test_it_waits_for_a_late_receiver_and_gives_up_in_one_sentence(httpserver: HTTPServer) -> None:
+    answers = iter((503, 503, 200))
+    httpserver.expect_request("/readyz").respond_with_handler(lambda _: Response(status=next(answers)))
+    async with HttpxAiohttpClient(base_url=httpserver.url_for(""), trust_env=False) as client:
+        await demo.until_ready(client)
+    assert next(answers, None) is None
+    away = f"http://127.0.0.1:{free_port()}"
+    async with HttpxAiohttpClient(base_url=away, trust_env=False) as client:
+        with pytest.raises(demo.Unanswered, match="the receiver was not ready"):
+            await demo.until_ready(client, within=0.3)
+
+
+def test_what_is_to_be_copied_is_one_command_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("/a-long-name-of-a-folder") / ("x" * 80)
+    printed = io.StringIO()
+    monkeypatch.setattr(story, "_TALK", Console(file=printed, width=80, highlight=False))
+    story.tell_open(Tally(), "http://127.0.0.1:12345", folder)
+    lines = [line.strip() for line in printed.getvalue().splitlines()]
+    assert f"cd {folder}" in lines
+    assert "catchlight review approve ID INDEX" in lines
+    assert "curl -s 'http://127.0.0.1:12345/api/v1/predictions?query=stage:failed&limit=3'" in lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import signal
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import httpx
 import typer
 from httpx_aiohttp import HttpxAiohttpClient
 
@@ -34,8 +36,6 @@ from service.simulator.sink import Outage, Sink
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import httpx
-
     from service.simulator.simulator import Simulator
 
 HOOK_SECRET = "whsec_Y2F0Y2hsaWdodC1kZW1vLWhvb2stc2VjcmV0"  # noqa: S105  # of the demo's own hook
@@ -46,6 +46,8 @@ OUTAGE = Outage(first=10)
 PATIENCE = 300.0
 """Seconds after which what is not terminal counts as lost."""
 LOOK_EVERY = 0.25
+READY_WITHIN = 180.0
+"""Seconds that the receiver has until it answers: a small, busy machine starts Python slowly."""
 
 # Everything that waits for minutes in real life waits for seconds here; nothing else is different.
 PACE = {
@@ -56,6 +58,10 @@ PACE = {
     "fetch_idle": "5s",
     "hook_schedule": "500ms,1s,2s,3s,5s,5s,10s",
 }
+
+
+class Unanswered(Exception):  # noqa: N818  # it names what happened
+    """The receiver of the demo does not do its part; nothing can be shown without."""
 
 
 def command(
@@ -76,7 +82,7 @@ def command(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         tally = asyncio.run(_demo(folder, events, seed, once=once, show=not as_json))
-    except ChildFailed as failure:
+    except (ChildFailed, Unanswered) as failure:
         sys.stderr.write(f"error: {failure}; see {folder / 'roles.log'}\n")
         raise typer.Exit(1) from None
     if tally is not None and as_json:
@@ -94,6 +100,8 @@ async def _demo(folder: Path, events: int, seed: int, *, once: bool, show: bool)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
+        if show:
+            story.tell_starting()
         stage = await _stage(stack, folder, seed)
         playing = asyncio.create_task(
             _play(stage, plan(events, seed), events, once=once, show=show, stopping=stopping)
@@ -175,11 +183,12 @@ def _settings(folder: Path, *, base: str, provider: str, redis_url: str, hook: s
 async def _play(
     stage: _Stage, planned: list[Planned], events: int, *, once: bool, show: bool, stopping: asyncio.Event
 ) -> Tally:
-    began = time.monotonic()
-    with story.progress(events, show=show) as look:
+    async with HttpxAiohttpClient(base_url=stage.base, trust_env=False, timeout=30.0) as client:
+        await until_ready(client)
         if show:
             story.tell_start(stage.base, stage.provider)
-        async with HttpxAiohttpClient(base_url=stage.base, trust_env=False, timeout=30.0) as client:
+        began = time.monotonic()
+        with story.progress(events, show=show) as look:
             driving = asyncio.create_task(
                 drive(
                     planned,
@@ -191,6 +200,10 @@ async def _play(
             )
             try:
                 await _until_done(stage, driving, look, began)
+            except ExceptionGroup as failed:
+                if isinstance(first := _first(failed), httpx.HTTPError):
+                    raise Unanswered(f"a submission failed: {type(first).__name__} {first}") from failed
+                raise
             finally:
                 await end(driving)
     tally = await take(stage.ledger, stage.simulator.truth(), stage.sink.seen, time.monotonic() - began)
@@ -201,10 +214,28 @@ async def _play(
     return tally
 
 
+async def until_ready(client: httpx.AsyncClient, within: float = READY_WITHIN) -> None:
+    """Looks at /readyz until it is well, for so many seconds. Raises Unanswered."""
+    late = time.monotonic() + within
+    while time.monotonic() < late:
+        with contextlib.suppress(httpx.TransportError):
+            if (await client.get("/readyz", timeout=5.0)).is_success:
+                return
+        await asyncio.sleep(LOOK_EVERY)
+    raise Unanswered(f"the receiver was not ready after {within:g} s")
+
+
 async def _submit(client: httpx.AsyncClient, item: Planned) -> str:
     answer = await client.post("/api/v1/predictions", json={"model": item.model, "input": item.inputs})
     answer.raise_for_status()
     return str(answer.json()["id"])
+
+
+def _first(failed: BaseException) -> BaseException:
+    """Many fail at once, and of the same, as a rule."""
+    while isinstance(failed, BaseExceptionGroup):
+        failed = failed.exceptions[0]
+    return failed
 
 
 async def _until_done(

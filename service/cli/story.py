@@ -61,9 +61,16 @@ def _table(counts: dict[str, int], tally: dict[str, int], events: int) -> Table:
     return table
 
 
+def tell_starting() -> None:
+    """Before there is anything to see: a slow machine takes a minute over it."""
+    _TALK.print("[dim]starting receiver, worker, sweeper…[/dim]")
+
+
 def tell_start(base: str, provider: str) -> None:
     _TALK.print("[bold]Catchlight[/bold] demo: a real receiver, worker and sweeper; a simulated provider.")
-    _TALK.print(f"  dashboard: {base}/   callbacks go to {base}/webhooks/…   provider: {provider}")
+    _TALK.print(
+        f"  dashboard: {base}/   callbacks go to {base}/webhooks/…   provider: {provider}", soft_wrap=True
+    )
     _TALK.print("  Callbacks are lost, doubled, late and forged; files are slow, cut short and gone.\n")
 
 
@@ -90,10 +97,17 @@ def tell_open(tally: Tally, base: str, folder: Path) -> None:
     _tell_tally(tally)
     _TALK.print("\nIt still runs. In another terminal:")
     # That one need not have this environment's commands on its path.
-    _TALK.print(f"  alias catchlight={Path(sys.argv[0]).resolve()}; cd {folder}", soft_wrap=True)
-    _TALK.print("  catchlight ls nsfw:flagged    (then `catchlight explain ID`, `catchlight status`)")
-    _TALK.print("  catchlight review ls          (then `catchlight review approve ID INDEX`)")
-    _TALK.print(f"  curl -s '{base}/api/v1/predictions?query=stage:failed&limit=3'")
+    for command in (f"cd {folder}", f"alias catchlight={Path(sys.argv[0]).resolve()}"):
+        _TALK.print(f"  {command}", soft_wrap=True, markup=False)
+    for command in (
+        "catchlight ls nsfw:flagged",
+        "catchlight explain ID",
+        "catchlight status",
+        "catchlight review ls",
+        "catchlight review approve ID INDEX",
+        f"curl -s '{base}/api/v1/predictions?query=stage:failed&limit=3'",
+    ):
+        _TALK.print(f"  {command}", soft_wrap=True, markup=False)
     _TALK.print("Ctrl-C ends it.")
 
 
@@ -102,7 +116,15 @@ def tell_end(tally: Tally | None, folder: Path) -> None:
     if tally is not None:
         _tell_tally(tally)
     _TALK.print("\nLook at what it left:")
-    _TALK.print(f"  files      {folder / 'outputs'}   (held ones under held/, a manifest.json beside each)")
-    _TALK.print(f"  hook       {folder / 'hooks.jsonl'}   (every attempt that the sample hook saw)")
-    _TALK.print(f"  logs       {folder / 'roles.log'}")
-    _TALK.print("Next: `catchlight up` with your own secret; the README shows a signed callback with curl.")
+    _TALK.print(
+        f"  files      {folder / 'outputs'}   (held ones under held/, a manifest.json beside each)",
+        soft_wrap=True,
+    )
+    _TALK.print(
+        f"  hook       {folder / 'hooks.jsonl'}   (every attempt that the sample hook saw)", soft_wrap=True
+    )
+    _TALK.print(f"  logs       {folder / 'roles.log'}", soft_wrap=True)
+    _TALK.print(
+        "Next: `catchlight up` with your own secret; the README shows a signed callback with curl.",
+        soft_wrap=True,
+    )
