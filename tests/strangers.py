@@ -68,6 +68,6 @@ def contents(redis_url: str) -> dict[bytes, bytes]:
     with redis.Redis.from_url(redis_url) as client:
         found = {name: client.dump(name) for name in client.scan_iter()}
     # Refused callbacks are counted and a few of them kept: of a bounded size, and nothing of their bodies.
-    others = (keys.ROLE, keys.ROLES, keys.PROBE, keys.REFUSED, keys.TALLY, keys.SEQUENCE, keys.SCHEMA)
-    left_out = tuple(name.encode() for name in others)
+    counted = (keys.REFUSED, keys.TALLY, keys.MEASURED, keys.SEQUENCE)
+    left_out = tuple(name.encode() for name in (keys.ROLE, keys.ROLES, keys.PROBE, keys.SCHEMA, *counted))
     return {name: value for name, value in found.items() if value and not name.startswith(left_out)}

@@ -58,7 +58,7 @@ from service.errors import ConfigError, LedgerDown
 from service.ledger.arrival import Arrival
 from service.ledger.beside import Beside
 from service.ledger.compacting import Compacting
-from service.ledger.connection import connect, reaching
+from service.ledger.connection import close, connect, reaching
 from service.ledger.copying import Copying
 from service.ledger.deliveries import Deliveries
 from service.ledger.delivery import DeliveryRecord
@@ -159,4 +159,4 @@ class Ledger:
             raise ConfigError(why)
 
     async def aclose(self) -> None:
-        await self.redis.aclose()
+        await close(self.redis)

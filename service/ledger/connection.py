@@ -64,6 +64,14 @@ def connect(url: str, *, connections: int = 16) -> Redis:
     return redis_async.Redis.from_pool(pool)
 
 
+async def close(redis: Redis) -> None:
+    """With the clients that have asked the sentinels, of which the library's own end knows nothing."""
+    await redis.aclose()
+    manager = getattr(redis.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        await sentinel.aclose()
+
+
 @contextmanager
 def reaching() -> Iterator[None]:
     """Redis away, full, read-only or slow becomes LedgerDown; a wrong command of ours stays a bug."""

@@ -135,7 +135,7 @@ def _can_be_written(said: Report) -> None:
     assert not said.error or (said.error.isprintable() and len(said.error) <= 500)
     arrival = Arrival(Ref("main", said.id), Via.CALLBACK, Step.CALLED_BACK, said, detail=said.status[:200])
     written = parts(arrival.encoded(NOW))
-    assert len(written) == 17
+    assert len(written) == 18
     if payload := written[8]:
         assert wavespeed.report(json.loads(payload)) == said, payload[:2000]
 
