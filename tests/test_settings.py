@@ -277,6 +277,8 @@ def test_only_serve_asks_for_the_webhook_secrets() -> None:
         ({"provider_url": "http://127.0.0.1:9"}, []),
         ({"moderation_unknown": "release"}, ["MODERATION_UNKNOWN"]),
         ({"moderation_flagged": "release"}, ["MODERATION_FLAGGED"]),
+        ({"public_url": "http://127.0.0.1:8080", "provider_url": "http://127.0.0.1:9/api/v3"}, []),
+        ({"public_url": "http://hooks.example", "provider_url": "http://127.0.0.1:9/api/v3"}, ["PUBLIC_URL"]),
         ({"fetch_hosts": "*"}, ["FETCH_HOSTS"]),
         ({"deadline": "8d"}, ["DEADLINE"]),
         ({"metrics_open": "true"}, []),

@@ -32,3 +32,14 @@ def test_it_verifies_and_carries_the_same_bytes(httpserver: HTTPServer) -> None:
     assert request.get_data() == BODY.encode()
     Webhook(SECRET).verify(request.get_data(), dict(request.headers))
     assert request.headers["webhook-id"] == "evt_1"
+
+
+def test_without_the_secret_it_says_so_and_sends_nothing(httpserver: HTTPServer) -> None:
+    done = subprocess.run(
+        ["bash", "-c", curl.signed(httpserver.url_for("/hook"), "evt_1", BODY)],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "SECRET: export it first" in done.stderr
+    assert not httpserver.log

@@ -202,3 +202,45 @@ def test_who_is_not_told_yet_is_named_with_the_next_attempt() -> None:
 def test_outputs_are_summed_up_by_disposition() -> None:
     outputs: list[dict[str, Any]] = [{"disposition": word} for word in ("stored", "held", None, "stored")]
     assert outcome(outputs) == "2 stored, 1 held, 1 open"
+
+
+@pytest.mark.parametrize("attempts", [0, 2])
+def test_a_telling_that_is_over_is_not_told_with_the_attempts_of_the_next(attempts: int) -> None:
+    delivery = {
+        "id": "dlv_1",
+        "hook": "crm",
+        "event": "prediction.completed",
+        "state": "pending",
+        "attempts": attempts,
+        "next_attempt_at": None,
+    }
+    told = tell(
+        prediction(
+            Stage.DONE,
+            (100, Step.DELIVERED, "crm prediction.completed: 200"),
+            (50, Step.REPLAYED, "from deliver"),
+            finished_at=clock.rfc3339(NOW - 168),
+            deliveries=[delivery],
+        ),
+        NOW,
+    )
+    assert " attempt " not in told
+    assert "replayed from deliver" in told
+    assert f"Not yet told: crm of prediction.completed (attempts: {attempts})." in told
+
+
+def test_of_two_tellings_the_last_has_the_count() -> None:
+    delivery = {"hook": "crm", "event": "prediction.completed", "state": "delivered", "attempts": 3}
+    told = tell(
+        prediction(
+            Stage.DONE,
+            (100, Step.DELIVERED, "crm prediction.completed: 200"),
+            (50, Step.REPLAYED, "from deliver"),
+            (10, Step.DELIVERED, "crm prediction.completed: 200"),
+            finished_at=clock.rfc3339(NOW - 168),
+            deliveries=[delivery],
+        ),
+        NOW,
+    )
+    assert told.count("attempt") == 1
+    assert "crm told of prediction.completed at the 3rd attempt" in told

@@ -31,7 +31,7 @@ def ordinal(number: int) -> str:
 class _Telling:
     def __init__(self, prediction: Mapping[str, Any], now: float) -> None:
         self._timeline: Sequence[Mapping[str, Any]] = prediction["timeline"]
-        self._attempts = {(one["hook"], one["event"]): one["attempts"] for one in prediction["deliveries"]}
+        self._attempts = _attempts(prediction)
         self._created = clock.parse_rfc3339(prediction.get("created_at"))
         self._now = now
         self._clauses: list[str] = []
@@ -39,12 +39,13 @@ class _Telling:
         self._day = clock.rfc3339(now)[:10]
         self._arrived_by = ""
         self._called_back = self._completed = False
-        self._again = self._leases = 0
+        self._again = self._leases = self._at = 0
         self._troubles: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
 
     def told(self) -> list[str]:
-        for entry in self._timeline:
+        for number, entry in enumerate(self._timeline):
+            self._at = number
             at = clock.parse_rfc3339(entry["at"]) or self._now
             tell = _CHAPTERS.get(entry["step"], _Telling.other)
             tell(self, at, entry["step"], entry["detail"])
@@ -126,7 +127,7 @@ class _Telling:
     def delivered(self, at: float, _: str, detail: str) -> None:
         whom, _, answer = detail.partition(": ")
         hook, _, event = whom.partition(" ")
-        tries = self._attempts.get((hook, event), 1)
+        tries = self._attempts.get(self._at, 1)
         how = "" if tries == 1 else f" at the {ordinal(tries)} attempt"
         if answer.startswith("dead"):
             self._say(f"gave up telling {hook} of {event}{how} ({answer.removeprefix('dead, ')})", at)
@@ -143,6 +144,27 @@ class _Telling:
 
     def silent(self, _: float, __: str, ___: str) -> None:
         """Told by what it leads to."""
+
+
+def _attempts(prediction: Mapping[str, Any]) -> dict[int, int]:
+    """By place in the timeline, of how many attempts that telling was; of those that nobody knows, nothing.
+
+    A delivery counts the attempts of its last telling only, and that has to be over.
+    """
+    last: dict[str, int] = {}
+    for number, entry in enumerate(prediction["timeline"]):
+        if entry["step"] == Step.DELIVERED:
+            last[entry["detail"].partition(": ")[0]] = number
+    whom = Counter(f"{one['hook']} {one['event']}" for one in prediction["deliveries"])
+    return {
+        last[name]: one["attempts"]
+        for one in prediction["deliveries"]
+        # Of several of one name, told under other ids, it cannot be said which that was.
+        if (name := f"{one['hook']} {one['event']}") in last
+        and whom[name] == 1
+        and one["state"] != "pending"
+        and one["attempts"]
+    }
 
 
 _SAYS: dict[str, str] = {

@@ -9,7 +9,7 @@ def signed(url: str, event_id: str, body: str) -> str:
     """For bash with openssl, per Standard Webhooks; exactly these bytes, signed anew at the time it runs."""
     return "\n".join(
         (
-            "# SECRET is the hook's whsec_… of catchlight.toml: export it first.",
+            ': "${SECRET:?export it first: it is the whsec_… of this hook in catchlight.toml}"',
             f"id={quote(event_id)} ts=$(date +%s)",
             f"body={quote(body)}",
             "key=$(printf %s \"${SECRET#whsec_}\" | base64 -d | od -An -v -tx1 | tr -d ' \\n')",

@@ -11,10 +11,15 @@ for i = 6, #ARGV do
 end
 if #compact > 0 then return compact end
 
-local rung = 0
+local rung, told = 0, {}
 for i = 6, #ARGV do
-  local state = redis.call('HGET', K.DELIVERY .. ARGV[i], 'state')
+  local held = redis.call('HMGET', K.DELIVERY .. ARGV[i], 'state', 'ref')
+  local state, ref = held[1], held[2]
   if state and (run == '' or state ~= 'pending') then
+    if ref and not told[ref] then
+      told[ref] = true
+      note(ref, 'replayed', 'from deliver')
+    end
     deliver_anew(ARGV[i])
     rung = rung + 1
   end
