@@ -203,9 +203,7 @@ async def test_what_looks_the_same_is_decided_together_and_undone_together(
         await until(is_offered)
         page = (await ada.get("/review/wavespeed/r3/0")).text
         assert 'value="wavespeed/r2/0"' not in page
-        answer = await post(
-            ada, "/review/wavespeed/r3/0/decide", ("wavespeed/r1/0",), decision="approve", reason="broken"
-        )
+        answer = await post(ada, "/review/wavespeed/r3/0/decide", ("wavespeed/r1/0",), decision="approve")
         decided = [await output_of(redis_url, Ref("wavespeed", id_)) for id_ in ("r1", "r3")]
         assert [one.decision for one in decided] == [Decision.APPROVE] * 2
         page = (await ada.get(await at(ada, answer.headers["location"]))).text
@@ -245,14 +243,88 @@ async def test_an_empty_queue_says_so(server: Served) -> None:
         assert "Nobody has had anything revealed" in (await ada.get("/review/looked")).text
 
 
-async def test_grey_and_silent_are_kept_by_the_browser(server: Served, redis_url: str, folder: Path) -> None:
+TYPED: dict[str, Any] = {"reason": "minors", "more": "look twice"}
+AT = "/review/wavespeed/r1/0"
+
+
+def is_typed(page: str) -> bool:
+    return re.search(r'value="minors"[^>]* checked', page) is not None and 'value="look twice"' in page
+
+
+async def test_what_is_typed_goes_along_whatever_is_pressed(
+    server: Served, redis_url: str, folder: Path
+) -> None:
     await show(redis_url, folder, "r1", File(PICTURE))
     async with reviewer(server, "ada") as ada:
-        assert 'class="stage grey' not in (await ada.get("/review/wavespeed/r1/0")).text
-        await post(ada, "/review/own", grey="1", next="/review/wavespeed/r1/0")
-        page = (await ada.get("/review/wavespeed/r1/0")).text
-        assert 'class="stage grey' in page
-        assert 'name="silent" value="0"' in page, "silent as before"
+        assert not is_typed((await ada.get(AT)).text)
+        revealed = (await post(ada, f"{AT}/reveal", **TYPED)).text
+        assert is_typed(revealed)
+        (token,) = re.findall(r'name="seen" value="([^"]+)"', revealed)
+        grey = (await post(ada, f"{AT}/looks", grey="1", seen=token, **TYPED)).text
+        assert is_typed(grey)
+        assert 'class="stage grey">' in grey
+        assert f"?seen={token[:10]}" in grey, "revealed still"
+        loud = (await post(ada, f"{AT}/looks", silent="0", seen="x", **TYPED)).text
+        assert is_typed(loud)
+        assert 'class="stage grey covered">' in loud, "a seal that is none reveals nothing"
+        assert 'name="silent" value="1"' in loud
+        assert 'class="stage grey' in (await ada.get(AT)).text
+        for path in ("looks", "decide"):
+            assert await at(ada, f"{AT}/{path}") == AT
+
+
+async def test_a_reason_belongs_to_a_rejection(server: Served, redis_url: str, folder: Path) -> None:
+    ref = await show(redis_url, folder, "r1", File(PICTURE))
+    async with reviewer(server, "ada") as ada:
+        answer = await post(ada, f"{AT}/decide", decision="approve", **TYPED)
+        assert answer.status_code == 422
+        assert "the reason minors belongs to a rejection" in answer.text
+        assert is_typed(answer.text)
+        assert await output_of(redis_url, ref) is None
+        await post(ada, f"{AT}/decide", decision="approve", reason="", more="fine")
+        assert (await output_of(redis_url, ref)).reason == "fine"
+
+
+async def test_the_last_decision_can_be_undone_after_leaving(
+    server: Served, redis_url: str, folder: Path
+) -> None:
+    await show(redis_url, folder, "r1", File(PICTURE))
+    undo = 'action="/review/wavespeed/r1/0/undo"'
+    async with reviewer(server, "ada") as ada, reviewer(server, "bob") as bob:
+        await post(ada, f"{AT}/decide", decision="approve")
+        assert undo in (await ada.get("/review")).text
+        assert undo not in (await bob.get("/review")).text
+        await post(ada, f"{AT}/undo")
+        assert undo not in (await ada.get(AT)).text
+        await post(ada, f"{AT}/decide", decision="approve")
+        await post(ada, "/review/own", name="eve")
+        assert undo not in (await ada.get("/review")).text, "it was another's"
+
+
+async def test_what_is_decided_about_is_counted_no_more(server: Served, redis_url: str, folder: Path) -> None:
+    await show(redis_url, folder, "r1", File(PICTURE))
+    await show(redis_url, folder, "r2", File(OTHER))
+    async with reviewer(server, "ada") as ada:
+        assert "2 predictions wait for a decision" in (await ada.get(AT)).text
+        await post(ada, "/review/wavespeed/r2/0/decide", decision="reject")
+        assert "1 prediction waits for a decision" in (await ada.get(AT)).text
+
+
+@pytest.mark.parametrize("what", ["keep", "undo", "looks", "decide", "reveal"])
+async def test_what_does_not_exist_is_not_found(server: Served, what: str) -> None:
+    async with reviewer(server, "ada") as ada:
+        assert (await post(ada, f"/review/wavespeed/nobody/0/{what}")).status_code == 404
+
+
+async def test_a_long_name_is_refused_and_not_cut(server: Served, redis_url: str, folder: Path) -> None:
+    await show(redis_url, folder, "r1", File(PICTURE))
+    async with reviewer(server) as nobody:
+        refused = await post(nobody, "/review/own", name="a" * 65)
+        assert refused.status_code == 422
+        assert "name: must be 1 to 64 printable characters; this one has 65" in refused.text
+        page = (await nobody.get(AT)).text
+        assert "autofocus" in page
+        assert 'maxlength="64"' not in page
 
 
 @pytest.mark.parametrize("also", ["x", "a/b", "a/b/c", "a/b/99999999", "a:b/c/0", "//0"])

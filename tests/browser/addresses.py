@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from service.hooks import Hook
     from service.ledger import Ledger
 
-NO_PAGES = ("/live", "/static/{file}", "/review/{source}/{id}/{index}/reveal")
+_OF_REVIEW = tuple(f"/review/{{source}}/{{id}}/{{index}}/{of}" for of in ("reveal", "looks", "decide"))
+NO_PAGES = ("/live", "/static/{file}", *_OF_REVIEW)
 """What pages ask for and nobody opens: a stream, styles and scripts, the reload of a form's answer.
 
 What begins with `/media/` is files.

@@ -98,11 +98,28 @@ async def test_twenty_held_outputs_are_decided_by_keyboard_and_one_taken_back(
             await place.worked(shop, ref)
         page = visitor.page
         await visitor.open("/review")
-        await page.get_by_label("Who reviews?").fill("ada")
+        await page.locator("#main").focus()
+        await page.keyboard.press("a")
+        await page.get_by_text("Say who you are first.").wait_for()
+        await page.keyboard.type("ada")
         await page.keyboard.press("Enter")
         await page.get_by_text("Reviewing as ada").wait_for()
         await page.keyboard.press(" ")
         await page.get_by_role("link", name="Cover again").wait_for()
+        await page.keyboard.press("3")
+        await page.get_by_label("In your words").fill("look twice")
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("?")
+        await page.get_by_text("reveal it").wait_for()
+        await page.get_by_role("button", name="Greyscale", pressed=False).press("Enter")
+        await page.get_by_role("button", name="Greyscale", pressed=True).wait_for()
+        assert await page.get_by_role("link", name="Cover again").is_visible(), "revealed still"
+        assert await page.get_by_label("In your words").input_value() == "look twice"
+        await page.keyboard.press("3")
+        assert await page.locator("[data-key='0']").is_checked(), "the same key takes the reason back"
+        await page.get_by_label("In your words").fill("")
+        await page.keyboard.press("Escape")
         last = ""
         for number in range(HELD):
             last = page.url.partition("?")[0]

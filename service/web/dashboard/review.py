@@ -19,17 +19,18 @@ from service.errors import Conflict, InvalidInput, NotFound
 from service.ledger import query
 from service.prediction import Disposition, Ref, Stage
 from service.review import Decision
-from service.reviewing import REASON_MOST, Reviewer
-from service.storage import StorageError
-from service.web.dashboard import forms
+from service.reviewing import BY_MOST, REASON_MOST, Reviewer
+from service.web.dashboard import forms, undoing
 from service.web.dashboard.media import TOKEN
 from service.web.dashboard.reviewer import Looks, keep_name, name_of
+from service.web.dashboard.seen import seen
 from service.web.dashboard.shelf import where
+from service.web.dashboard.undoing import TOGETHER_MOST, path, place
 from service.web.dashboard.waiting import Queue
 from service.web.tokens import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -42,12 +43,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("review")
 
 STRIP = 12
-TOGETHER_MOST = 40
-TEXT_MOST = 64 * 1024
-"""Bytes of a revealed text that are shown."""
 LOOKS_SHOWN = 100
 _AGAIN = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between tries while a worker has the prediction, for another output of it perhaps."""
+_NOTHING: dict[str, Any] = {"reason": "", "more": "", "also": []}
 _SAID = {Decision.APPROVE: "Approved", Decision.REJECT: "Rejected", Decision.UNDO: "Taken back"}
 
 
@@ -60,8 +59,9 @@ def routes(desk: Desk) -> Sequence[Route]:
         Route("/review/own", page.own, methods=["POST"]),
         Route(at, page.shown, methods=["GET"]),
         Route(f"{at}/reveal", page.reveal, methods=["GET", "POST"]),
+        Route(f"{at}/looks", page.looks, methods=["GET", "POST"]),
         Route(f"{at}/keep", page.keep, methods=["POST"]),
-        Route(f"{at}/decide", page.decide, methods=["POST"]),
+        Route(f"{at}/decide", page.decide, methods=["GET", "POST"]),
         Route(f"{at}/undo", page.undo, methods=["POST"]),
     )
 
@@ -79,7 +79,7 @@ class _Review:
         found = await self._queue.next(_wanted(request), params.get("after") or None, name_of(request))
         if found is None:
             words = params.get("query", "")
-            return self._look.page(request, "review_empty.html", undo=_undo(request), words=words)
+            return self._look.page(request, "review_empty.html", undo=undoing.offered(request), words=words)
         return self._look.back(request, _to(f"/review/{found.item.path}", request))
 
     async def looked(self, request: Request) -> Response:
@@ -87,17 +87,17 @@ class _Review:
         return self._look.page(request, "review_looked.html", looks=looks)
 
     async def own(self, request: Request) -> Response:
-        """What the browser keeps of this reviewer: a name, or how pictures are shown."""
+        """The name that the browser keeps of this reviewer. Raises InvalidInput: nothing of it is cut."""
         sent = await forms.read(request)
-        goal = sent.get("next", "")
+        goal, name = sent.get("next", ""), sent.get("name", "").strip()
         answer = self._look.back(request, goal if goal.startswith("/review") else "/review")
-        if "name" in sent:
-            keep_name(request, answer, Reviewer(sent["name"].strip()).by)
-        looks = Looks.of(request)
-        if "grey" in sent or "silent" in sent:
-            grey = sent["grey"] == "1" if "grey" in sent else looks.grey
-            silent = sent["silent"] == "1" if "silent" in sent else looks.silent
-            Looks(grey, silent).keep(request, answer)
+        try:
+            keep_name(request, answer, Reviewer(name).by)
+        except InvalidInput:
+            wanted = f"must be 1 to {BY_MOST} printable characters; this one has {len(name)}"
+            raise InvalidInput("name", wanted) from None
+        if name != name_of(request):
+            undoing.keep(request, answer, ())
         return answer
 
     async def shown(self, request: Request) -> Response:
@@ -112,9 +112,26 @@ class _Review:
             return self._nobody(request, where(request))
         await self._ledger.reviewers.saw(item.ref, item.index, who)
         log.info("review.revealed", prediction=str(item.ref), output=item.index, by=who)
-        return await self._page(request, where(request), item, revealed=True)
+        return await self._page(request, where(request), item, revealed=True, typed=await _typed(request))
+
+    async def looks(self, request: Request) -> Response:
+        """How pictures are shown, which the browser keeps; with what is typed, and what is revealed still."""
+        item = await self._shelf.asked(request)
+        if request.method == "GET":
+            return self._look.back(request, _to(f"/review/{item.path}", request))
+        typed = await _typed(request)
+        options = Looks.of(request)
+        grey = typed["grey"] == "1" if "grey" in typed else options.grey
+        options = Looks(grey, typed["silent"] == "1" if "silent" in typed else options.silent)
+        revealed = self._shelf.is_revealed(item, typed.get(TOKEN, ""))
+        answer = await self._page(
+            request, where(request), item, revealed=revealed, typed=typed, options=options
+        )
+        options.keep(request, answer)
+        return answer
 
     async def keep(self, request: Request) -> Response:
+        await self._shelf.there(request)
         ref, index = where(request)
         if who := name_of(request):
             await self._ledger.reviewers.take(ref, index, who)
@@ -123,30 +140,48 @@ class _Review:
     async def decide(self, request: Request) -> Response:
         """About this output and those that were ticked; then on to the next."""
         item = await self._shelf.asked(request)
-        sent = await forms.fields(request)
-        fields = dict(sent)
+        if request.method == "GET":
+            return self._look.back(request, _to(f"/review/{item.path}", request))
+        fields = await _typed(request)
         if not (who := name_of(request)):
             return self._nobody(request, where(request))
         if (word := fields.get("decision")) not in (Decision.APPROVE, Decision.REJECT):
             raise InvalidInput("decision", f"is {Decision.APPROVE} or {Decision.REJECT}")
+        if word == Decision.APPROVE and fields.get("reason"):
+            return await self._page(
+                request,
+                where(request),
+                item,
+                revealed=self._shelf.is_revealed(item, fields.get(TOKEN, "")),
+                typed=fields,
+                status=422,
+                said=f"Not approved: the reason {fields['reason']} belongs to a rejection. "
+                "Reject it, or take the reason back (its key again, or 0).",
+            )
         why = ": ".join(part for name in ("reason", "more") if (part := fields.get(name, "").strip()))
         reviewer = Reviewer(who, why[:REASON_MOST])
-        also = [_place(value) for name, value in sent if name == "also"][:TOGETHER_MOST]
+        also = [place(value) for value in fields["also"]][:TOGETHER_MOST]
         done, said = await self._decided([(item.ref, item.index), *also], Decision(word), reviewer)
         await self._ledger.reviewers.leave(done or [(item.ref, item.index)])
         on = [(name, value) for name in ("query", "after") if (value := fields.get(name))]
-        to = f"/review?{urlencode([*on, *(('was', _path(one)) for one in done)])}"
-        return self._look.back(request, to if done else f"/review/{item.path}", said)
+        to = f"/review?{urlencode([*on, *(('was', path(one)) for one in done)])}"
+        answer = self._look.back(request, to if done else f"/review/{item.path}", said)
+        if done:
+            undoing.keep(request, answer, done)
+        return answer
 
     async def undo(self, request: Request) -> Response:
         """Of one decision, and of those that were made with it."""
+        await self._shelf.there(request)
         places = [where(request)]
-        places += [_place(value) for name, value in await forms.fields(request) if name == "also"]
+        places += [place(value) for name, value in await forms.fields(request) if name == "also"]
         if not (who := name_of(request)):
             return self._nobody(request, places[0])
         _, said = await self._decided(places[: TOGETHER_MOST + 1], Decision.UNDO, Reviewer(who))
-        to = f"/review/{_path(places[0])}" if await self._is_held_again(*places[0]) else "/review"
-        return self._look.back(request, to, said)
+        to = f"/review/{path(places[0])}" if await self._is_held_again(*places[0]) else "/review"
+        answer = self._look.back(request, to, said)
+        undoing.keep(request, answer, ())
+        return answer
 
     async def _is_held_again(self, ref: Ref, index: int) -> bool:
         """A worker may have to bring it back first, which takes it a moment."""
@@ -196,9 +231,20 @@ class _Review:
 
     def _nobody(self, request: Request, place: Place) -> Response:
         said = "Say who you are first: every decision and every look is on record."
-        return self._look.back(request, f"/review/{_path(place)}", said)
+        return self._look.back(request, f"/review/{path(place)}", said)
 
-    async def _page(self, request: Request, place: Place, item: Item, *, revealed: bool = False) -> Response:
+    async def _page(
+        self,
+        request: Request,
+        place: Place,
+        item: Item,
+        *,
+        revealed: bool = False,
+        typed: Mapping[str, Any] | None = None,
+        options: Looks | None = None,
+        status: int = 200,
+        **more: Any,
+    ) -> Response:
         who = name_of(request) if request.state.role is Role.OPERATOR else ""
         current, others = await self._queue.around(_wanted(request), *place)
         holder = await self._ledger.reviewers.take(*place, who) if who and current else None
@@ -210,9 +256,10 @@ class _Review:
         return self._look.page(
             request,
             "review.html",
+            status,
             item=item,
             base=f"/review/{item.path}",
-            waits=await self._ledger.reviewers.waiting(),
+            waits=await self._queue.count(),
             current=current,
             strip=_without(others, place)[:STRIP],
             together=[one for one in others if one.why_alike][:TOGETHER_MOST],
@@ -220,60 +267,24 @@ class _Review:
             holder=holder if holder != who else None,
             reasons=self._reasons,
             looks=looks[:3],
-            undo=_undo(request),
+            undo=undoing.offered(request),
             words=request.query_params.get("query", ""),
-            options=Looks.of(request),
+            typed=_NOTHING | dict(typed or {}),
+            options=options or Looks.of(request),
             kind=item.original.media_type.partition("/")[0],
-            seen=await self._seen(item) if revealed or not item.original.held else None,
+            seen=await seen(self._shelf, item) if revealed or not item.original.held else None,
+            **more,
         )
 
-    async def _seen(self, item: Item) -> dict[str, Any]:
-        """What a page needs to show all of it."""
-        which = f"?{TOKEN}={self._shelf.revealed(item)}" if item.original.held else ""
-        media = f"/media/{item.path}"
-        text = None
-        if item.original.media_type.partition("/")[0] in ("text", "application"):
-            text = await self._text(item)
-        return {"whole": f"{media}{which}", "thumb": f"{media}/thumb{which}", "text": text}
 
-    async def _text(self, item: Item) -> str | None:
-        """The beginning of it, as plain text; None for what is none, or is not within reach."""
-        held, most = item.original.held, min(TEXT_MOST, item.original.bytes)
-        chunks = self._shelf.vault.chunks(item.original.key, held=held, length=most)
-        try:
-            data = b"".join([chunk async for chunk in chunks])
-        except (NotFound, StorageError):
-            return None
-        text = data.decode("utf-8", "replace")
-        return None if "\0" in text else text
+async def _typed(request: Request) -> dict[str, Any]:
+    """What the one form of the page holds: by name, and as `also` all that are ticked."""
+    sent = await forms.fields(request)
+    return dict(sent) | {"also": [value for name, value in sent if name == "also"]}
 
 
 def _wanted(request: Request) -> query.Query:
     return query.parse(request.query_params.get("query", ""), clock.now())
-
-
-def _undo(request: Request) -> dict[str, Any] | None:
-    """The last decision, from the address: to what its form goes, and what else goes with it."""
-    places = request.query_params.getlist("was")[: TOGETHER_MOST + 1]
-    try:
-        paths = [_path(_place(one)) for one in places]
-    except InvalidInput:
-        return None
-    return {"action": f"/review/{paths[0]}/undo", "also": paths[1:]} if paths else None
-
-
-def _place(text: str) -> Place:
-    """Of `source/id/index`. Raises InvalidInput."""
-    source, _, rest = text.partition("/")
-    id_, _, index = rest.partition("/")
-    if not (source and id_ and index.isascii() and index.isdigit() and len(index) <= 6) or ":" in source:  # noqa: PLR2004  # an index
-        raise InvalidInput("output", "is given as source/id/index")
-    return Ref(source, id_), int(index)
-
-
-def _path(place: Place) -> str:
-    ref, index = place
-    return f"{ref.source}/{ref.id}/{index}"
 
 
 def _to(path: str, request: Request) -> str:

@@ -63,8 +63,8 @@ class Shelf:
         await self.derived.aclose()
         await self.vault.aclose()
 
-    async def asked(self, request: Request) -> Item:
-        """Of the path's source, id and index. Raises NotFound, also for an output that has no file."""
+    async def there(self, request: Request) -> tuple[PredictionRecord, Mapping[str, Any]]:
+        """Of the path's source, id and index: a prediction and its output. Raises NotFound."""
         ref, index = where(request)
         record = await self._ledger.reading.still(Query(), ref)
         if record is None:
@@ -72,10 +72,16 @@ class Shelf:
         found = next((one for one in record.outputs if one.get("index") == index), None)
         if found is None:
             raise NotFound(f"{ref.id} has no output {index}")
+        return record, found
+
+    async def asked(self, request: Request) -> Item:
+        """As `there`. Raises NotFound, also for an output that has no file."""
+        record, found = await self.there(request)
         item = item_of(record, found)
         if item is None:
             raise NotFound(
-                f"output {index} of {ref.id} is {found.get('disposition')}: it has no file to show"
+                f"output {found['index']} of {record.ref.id} is {found.get('disposition')}: "
+                "it has no file to show"
             )
         return item
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service.darkroom.derived import alike
+from service.ledger.query import Query
 from service.web.dashboard.shelf import item_of
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from service.ledger import Ledger
     from service.ledger.held import HeldOutput
-    from service.ledger.query import Query
     from service.prediction import Ref
     from service.web.dashboard.shelf import Item, Shelf
 
@@ -58,6 +58,14 @@ class Queue:
         # Beside the page, which does not wait for it: the next one will know.
         self._shelf.derived.look_ahead([one.item.original for one in found])
         return found[0], [self._marked(found[0].item, one) for one in found[1:]]
+
+    async def count(self) -> int:
+        """Predictions with an output that waits for a decision.
+
+        Of a long queue those that are held, among them the few whose decision is on its way to a worker.
+        """
+        top, more = await self._ledger.reading.held_outputs(Query(), LOOKED_AHEAD, None)
+        return await self._ledger.reviewers.waiting() if more else len({one.record.ref for one in top})
 
     async def _page(self, query: Query, after: str | None) -> list[Waiting]:
         outputs, _ = await self._ledger.reading.held_outputs(query, LOOKED_AHEAD + 1, after)
