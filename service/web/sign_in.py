@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from service.web.dashboard.look import Look
     from service.web.tokens import Token
 
+SIGN_OUT = "/sign-out"
 BODY_MOST = 8192
 _FIELDS_MOST = 8
 _THEME_LIVES = 365 * 86_400
 """Seconds."""
 _KEPT = ("www-authenticate", "retry-after")
+_NO_GOALS = ("/session", "/theme", SIGN_OUT, SIGN_IN, "/live")
 # A browser takes `//host` and `/\host` for another site's address.
 _LOCAL = re.compile(r"/(?![/\\])[!-~]{0,2000}")
 
@@ -44,7 +47,7 @@ class SignIn:
         return (
             Route(SIGN_IN, self.page, methods=["GET"], middleware=guard),
             Route("/session", self.session, methods=["POST", "DELETE"], middleware=guard),
-            Route("/sign-out", self.out, methods=["POST"], middleware=guard),
+            Route(SIGN_OUT, self.out, methods=["POST"], middleware=guard),
             Route("/theme", self.theme, methods=["POST"], middleware=guard),
         )
 
@@ -96,9 +99,9 @@ class SignIn:
             return self._look.page(request, "sign_in.html", goal=goal, why="")
         answer = refusal.answer
         kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
-        return self._look.page(
-            request, "sign_in.html", answer.status_code, kept, goal=goal, why=answer.detail
-        )
+        # Who looks at a page can send no header.
+        why = "That token is wrong." if answer.status_code == 401 else answer.detail  # noqa: PLR2004  # Unauthorized
+        return self._look.page(request, "sign_in.html", answer.status_code, kept, goal=goal, why=why)
 
 
 def _with_cookie(answer: Response, request: Request, value: str, lives: int) -> Response:
@@ -114,6 +117,14 @@ def _with_cookie(answer: Response, request: Request, value: str, lives: int) -> 
 
 
 def _goal(given: Mapping[str, str]) -> str:
-    """Where to go on: a path of ours, or the first page."""
+    """Where to go on: a page of ours, or the first one. What leads in and out is no page to go on to."""
     goal = given.get("next", "/")
-    return goal if _LOCAL.fullmatch(goal) else "/"
+    if not _LOCAL.fullmatch(goal):
+        return "/"
+    asked = urlsplit(goal)
+    if asked.path.rstrip("/") not in _NO_GOALS:
+        return goal
+    # Where they would have led to: whoever loads the answer to a wrong token again has not forgotten it.
+    beyond = dict(parse_qsl(asked.query)).get("next", "/")
+    is_page = urlsplit(beyond).path.rstrip("/") not in _NO_GOALS if _LOCAL.fullmatch(beyond) else False
+    return beyond if is_page else "/"

@@ -35,11 +35,19 @@ async def test_a_token_opens_the_page_that_was_asked_for(browser: Browser, serve
             await visitor.page.get_by_label("Token").fill("wrong")
             await visitor.page.keyboard.press("Enter")
             await visitor.page.get_by_role("alert").wait_for()
+            await visitor.page.get_by_text("That token is wrong.").wait_for()
         with visitor.expecting("404"):
             await visitor.page.get_by_label("Token").fill(ADMIN)
             await visitor.page.keyboard.press("Enter")
             await visitor.page.get_by_role("button", name="Sign out").wait_for()
         assert visitor.page.url == f"{server.url}/nowhere?of=this"
+        await visitor.open("/runs/new")
+        await visitor.page.get_by_label("Query").fill("stage:dead")
+        await visitor.page.get_by_role("button", name="Dark").click()
+        await visitor.page.locator("html[data-theme=dark]").wait_for()
+        assert await visitor.page.get_by_label("Query").input_value() == "stage:dead", "the form is as it was"
+        await visitor.open("/workers")
+        await visitor.page.locator("html[data-theme=dark]").wait_for()
         await visitor.page.get_by_role("button", name="Sign out").click()
         await visitor.page.get_by_role("heading", name="Sign in").wait_for()
 

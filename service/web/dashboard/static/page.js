@@ -1,4 +1,4 @@
-// What every page can do with JavaScript and does without it: copying.
+// What every page can do with JavaScript and does without it: copying, and the theme.
 (() => {
   "use strict";
   const show = (root) => {
@@ -16,6 +16,29 @@
       button.textContent = "Not allowed";
     }
     setTimeout(() => { button.textContent = label; }, 1500);
+  });
+
+  // What is half filled in stays: the page is not left for its colours.
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (form.getAttribute("action") !== "/theme" || !event.submitter) return;
+    event.preventDefault();
+    const wanted = event.submitter.value;
+    try {
+      const answer = await fetch("/theme", { method: "POST", body: new URLSearchParams({ theme: wanted }), redirect: "manual" });
+      if (answer.type !== "opaqueredirect") throw new Error("refused");
+    } catch {
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name: "theme", value: wanted });
+      form.append(field);
+      form.submit();
+      return;
+    }
+    const root = document.documentElement;
+    if (wanted) root.dataset.theme = wanted;
+    else delete root.dataset.theme;
+    document.querySelector("meta[name=color-scheme]").content = wanted || "light dark";
+    for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === event.submitter));
   });
 
   document.addEventListener("htmx:afterSettle", (event) => show(event.target.parentElement || document));
