@@ -9,6 +9,16 @@
     return link !== null;
   };
 
+  // Into what the panel leaves free; on a wide screen it hides the last columns, whose tiles it shows anyway.
+  const follow = () => {
+    const tile = document.querySelector("[data-tile][aria-current]");
+    if (!tile) return;
+    const free = window.matchMedia("(min-width: 60rem)").matches ? window.innerHeight : panel().getBoundingClientRect().top;
+    const { top, bottom } = tile.getBoundingClientRect();
+    if (top < 0) window.scrollBy(0, top - 8);
+    else if (bottom > free) window.scrollBy(0, Math.min(bottom - free + 8, top - 8));
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, video")) return;
     const name = { ArrowRight: "next", ArrowLeft: "previous", Escape: "close" }[event.key];
@@ -35,7 +45,10 @@
       if (tile.dataset.tile === name) tile.setAttribute("aria-current", "true");
       else tile.removeAttribute("aria-current");
     }
-    if (isOpen()) panel().focus({ preventScroll: true });
+    if (isOpen()) {
+      panel().focus({ preventScroll: true });
+      follow();
+    }
     else {
       const tile = document.querySelector(`[data-tile="${CSS.escape(last || "")}"]`);
       if (tile) tile.focus();
@@ -43,4 +56,5 @@
     last = name || last;
   });
   last = new URLSearchParams(window.location.search).get("open");
+  if (isOpen()) follow();
 })();
