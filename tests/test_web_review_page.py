@@ -264,6 +264,10 @@ async def test_what_is_typed_goes_along_whatever_is_pressed(
         assert is_typed(grey)
         assert 'class="stage grey">' in grey
         assert f"?seen={token[:10]}" in grey, "revealed still"
+        covered = (await post(ada, f"{AT}/looks", seen="", **TYPED)).text
+        assert is_typed(covered)
+        assert "covered" in covered
+        assert "Cover again" not in covered
         loud = (await post(ada, f"{AT}/looks", silent="0", seen="x", **TYPED)).text
         assert is_typed(loud)
         assert 'class="stage grey covered">' in loud, "a seal that is none reveals nothing"

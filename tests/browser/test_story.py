@@ -105,7 +105,7 @@ async def test_twenty_held_outputs_are_decided_by_keyboard_and_one_taken_back(
         await page.keyboard.press("Enter")
         await page.get_by_text("Reviewing as ada").wait_for()
         await page.keyboard.press(" ")
-        await page.get_by_role("link", name="Cover again").wait_for()
+        await page.get_by_role("button", name="Cover again").wait_for()
         await page.keyboard.press("3")
         await page.get_by_label("In your words").fill("look twice")
         await page.keyboard.press("Enter")
@@ -114,7 +114,7 @@ async def test_twenty_held_outputs_are_decided_by_keyboard_and_one_taken_back(
         await page.get_by_text("reveal it").wait_for()
         await page.get_by_role("button", name="Greyscale", pressed=False).press("Enter")
         await page.get_by_role("button", name="Greyscale", pressed=True).wait_for()
-        assert await page.get_by_role("link", name="Cover again").is_visible(), "revealed still"
+        assert await page.get_by_role("button", name="Cover again").is_visible(), "revealed still"
         assert await page.get_by_label("In your words").input_value() == "look twice"
         await page.keyboard.press("3")
         assert await page.locator("[data-key='0']").is_checked(), "the same key takes the reason back"
