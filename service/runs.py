@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service import clock
 from service.errors import Conflict, InvalidInput
@@ -27,23 +27,44 @@ MEMBERS_MOST = 100_000
 RATE_LEAST, RATE_MOST = 0.001, 10_000.0
 _PAGE = 100
 _BEAT_EVERY = 5.0
-_BAD = frozenset({Stage.DEAD, Stage.EXPIRED})
+BAD: frozenset[str] = frozenset({Stage.DEAD, Stage.EXPIRED})
+"""What became of a member that did not come to a good end; a delivery that is given up is `dead` as well."""
 _ENDED = ("delivered", "dead")
 
 
+class Found(NamedTuple):
+    members: Sequence[str]
+    """Oldest first."""
+    oldest: str | None
+    newest: str | None
+
+
 async def plan(ledger: Ledger, order: Order) -> Run:
-    """Look for everything that the order's query finds and that has ended, and write it down; oldest first.
+    """Look for everything that the order's query finds and that has ended, and write it down.
+
+    Raises InvalidInput as `find`.
+    """
+    return await write(ledger, order, await find(ledger, order))
+
+
+async def write(ledger: Ledger, order: Order, found: Found) -> Run:
+    """As the plan that somebody may confirm."""
+    return await ledger.runs.plan(order, found.members, found.oldest, found.newest, clock.now())
+
+
+async def find(ledger: Ledger, order: Order) -> Found:
+    """Everything that the order's query finds and that has ended.
 
     Raises InvalidInput for a query, a rate or an amount that cannot be.
     """
     _check_rate(order.rate)
     if not order.query.strip():
         raise InvalidInput("query", "is empty; name what it is to act on, as in stage:dead")
-    now = clock.now()
-    found = await (_deliveries if order.kind is Kind.RETRY else _predictions)(ledger, order.query, now)
+    look = _deliveries if order.kind is Kind.RETRY else _predictions
+    found = await look(ledger, order.query, clock.now())
     times = [at for _, at in found if at]
     members = [member for member, _ in reversed(found)]
-    return await ledger.runs.plan(order, members, min(times, default=None), max(times, default=None), now)
+    return Found(members, min(times, default=None), max(times, default=None))
 
 
 async def again(ledger: Ledger, run_id: str, rate: float | None = None) -> Run:
@@ -177,7 +198,7 @@ async def failures(ledger: Ledger, run: Run) -> list[str]:
     """Members that could not be done, or that came to a bad end afterwards, in their order."""
     failed = [one.member for one in await ledger.runs.left(run.id) if one.outcome == "failed"]
     stands = await became(ledger, run)
-    return [*failed, *(member for member, word in stands.items() if word in _BAD)]
+    return [*failed, *(member for member, word in stands.items() if word in BAD)]
 
 
 async def shown(ledger: Ledger, run: Run) -> dict[str, Any]:

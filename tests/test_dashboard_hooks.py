@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.hooks import Delivered, Hook, Retry
+from service.hooks import Dead, Delivered, Hook, Retry
 from service.ledger import Ledger, reading
 from service.web.dashboard import deliveries
 from tests.builders import accept, callback, completed, finish, output
@@ -59,10 +59,18 @@ async def told(ledger: Ledger, id_: str, hook: Hook = HOOKS[0]) -> str:
     return str((await deliveries_of(ledger, id_))[0]["id"])
 
 
-async def attempt(ledger: Ledger, id_: str, status: int | None, error: str = "", answer: str = "") -> None:
+async def attempt(
+    ledger: Ledger,
+    id_: str,
+    status: int | None,
+    error: str = "",
+    answer: str = "",
+    *,
+    gives_up: bool = False,
+) -> None:
     taken = await ledger.deliveries.take(id_, 20)
     assert taken is not None
-    decision = Retry(9e9) if error else Delivered()
+    decision = (Dead(error, disable=False) if gives_up else Retry(9e9)) if error else Delivered()
     assert await ledger.deliveries.attempted(
         taken, decision, status=status, error=error, now=9e9 - 1, ms=40, answer=answer
     )
@@ -71,14 +79,14 @@ async def attempt(ledger: Ledger, id_: str, status: int | None, error: str = "",
 async def test_a_hook_fails_and_recovers(server: Served, ledger: Ledger) -> None:
     failing = [await told(ledger, f"p{n}") for n in range(3)]
     for id_ in failing[:2]:
-        await attempt(ledger, id_, 502, "answered 502")
+        await attempt(ledger, id_, 502, "answered 502", gives_up=True)
     await attempt(ledger, failing[2], None, "no answer within 10 s")
 
     listed = await get(server.client, "/hooks")
     assert listed.text.index("crm") < listed.text.index("mail"), "what is wrong comes first"
     assert "3 in a row, the last timeout" in listed.text
     assert f"502 {TIMES} 2" in listed.text
-    assert "3 on their way" in listed.text
+    assert "1 on their way" in listed.text
 
     page = await get(server.client, "/hooks/crm")
     assert "0 of 3 attempts delivered" in page.text
@@ -88,6 +96,7 @@ async def test_a_hook_fails_and_recovers(server: Served, ledger: Ledger) -> None
         f"/deliveries/{id_}" for id_ in failing[:2]
     )
     (again,) = [link for link in page.links if "err%3A502" in link and link.startswith("/runs/new")]
+    assert "timeout \u00d7 1 none was given up" in page.text, "and a run would find none of it"
     asking = (await get(server.client, again)).form("Look what that is")
     assert (asking.fields["kind"], asking.fields["query"]) == ("retry", "hook:crm err:502 since:6d")
 
@@ -98,6 +107,8 @@ async def test_a_hook_fails_and_recovers(server: Served, ledger: Ledger) -> None
     assert "takes events" in page.text
     assert "3 of 6 attempts delivered" in page.text
     assert "Waiting nothing" in page.text
+    assert page.text.count("all delivered since") == 2
+    assert not [link for link in page.links if link.startswith("/runs/new")], "it would find nothing"
     labels = [found.get("aria-label", "") for tag, found in page.tags if tag == "svg"]
     assert [label for label in labels if label.startswith("Availability of crm: 3 of 6")]
 

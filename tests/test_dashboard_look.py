@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from service.web.dashboard import filters
 from service.web.dashboard.assets import Assets
 from service.web.dashboard.look import Look
+from service.web.problems import Problem
 from service.web.tokens import Role
 from tests.builders import NOON
 from tests.house import ROOT
@@ -131,3 +133,18 @@ def test_no_template_holds_what_the_content_policy_forbids(template: Path) -> No
     for forbidden in (*inline, "|safe", "| safe"):
         assert forbidden not in text
     assert text.count("<script") == text.count("<script src=")
+
+
+def test_what_is_no_page_offers_the_list_that_it_stood_in() -> None:
+    def links(path: str, query: str = "") -> list[str]:
+        problem = Problem(404, "not_found", "there is nothing with such an id")
+        page = Look().page(
+            request(path, query, role=Role.VIEWER), "trouble.html", 404, problem=problem, answered_at=None,
+            answers=True, asked_only=True,
+        )  # fmt: skip
+        found = re.findall(r'<a class="button[^"]*" href="([^"]+)">', bytes(page.body).decode())
+        return [str(one) for one in found]
+
+    assert links("/deliveries/dlv_no") == ["/deliveries", "/"]
+    assert links("/predictions", "cursor=nonsense") == ["/predictions", "/"]
+    assert links("/nowhere") == ["/"]

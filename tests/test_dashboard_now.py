@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service import clock
+from service import clock, keys
 from service.ledger import Ledger
 from service.ledger.roles import Said
 from service.prediction import Disposition
@@ -73,6 +73,18 @@ async def test_what_is_wrong_stands_first_with_its_command_and_its_button(
     }
     assert "/workers" in page.links
     assert page.form("Enable crm").action == "/hooks/crm/enable"
+
+
+async def test_a_long_reason_is_cut_and_what_waits_for_that_hook_is_counted(
+    server: Served, ledger: Ledger
+) -> None:
+    why = "x" * 200
+    await ledger.deliveries.disable("crm", why, clock.now())
+    await ledger.redis.sadd(f"{keys.DELIVERIES_PARKED}crm", "dlv_1", "dlv_2")
+    page = await get(server.client, "/")
+    assert why not in page.text
+    assert [tag for _, tag in page.tags if why in (tag.get("title") or "")]
+    assert "+ 2 waiting behind disabled hooks" in page.text
 
 
 async def test_a_storage_that_takes_nothing_is_told_by_its_workers(server: Served, ledger: Ledger) -> None:

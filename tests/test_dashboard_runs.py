@@ -12,7 +12,7 @@ from service.ledger.runs import Kind, Order
 from service.prediction import Ref
 from tests.pages import BROWSER, get, sent
 from tests.serving import serving
-from tests.test_web_runs import dead
+from tests.test_web_runs import dead, dies
 from tests.visitors import TOKENS, VIEWER, bearer
 
 if TYPE_CHECKING:
@@ -79,8 +79,20 @@ async def test_what_was_left_says_why_and_the_rest_what_became_of_it(server: Ser
     listed = await get(server.client, "/runs")
     assert (f"/runs/{run.id}" in listed.links, "2 of 2" in listed.text) == (True, True)
 
-    again = await sent(server.client, page.form("Plan again what failed"))
-    assert "Nothing that has ended matches" in again.text
+    assert "Plan again what failed" not in page.text, "what was skipped did not fail"
+    answer = await server.client.post(f"/runs/{run.id}/again", headers=BROWSER)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{run.id}")
+    assert len(await ledger.runs.latest(5)) == 1
+
+
+async def test_what_came_to_a_bad_end_can_be_planned_again(server: Served, ledger: Ledger) -> None:
+    await dead(server, ledger, "p1")
+    run = await runs.plan(ledger, Order(Kind.REPLAY, "stage:dead", rate=1000))
+    await runs.carry_on(ledger, run.id)
+    assert "Plan again what failed" not in (await get(server.client, f"/runs/{run.id}")).text
+    await dies(ledger, "p1")
+    again = await sent(server.client, (await get(server.client, f"/runs/{run.id}")).form("Plan again"))
+    assert "Replay 1 prediction?" in again.text
     assert f"/runs/{run.id}" in again.links
 
 
@@ -100,6 +112,7 @@ async def test_a_run_that_nobody_carries_on_can_be_resumed(server: Served, ledge
         ({"query": "stage:lost"}, "stage is one of"),
         ({"query": "stage:dead", "kind": "retry"}, "there is no stage"),
         ({"query": " "}, "is empty"),
+        ({"query": "stage:dead"}, "nothing that has ended matches"),
         ({"query": "stage:dead", "rate": "fast"}, "rate: is a number"),
         ({"query": "stage:dead", "rate": "nan"}, "rate: is a number"),
     ],

@@ -27,7 +27,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def server(redis_server: str) -> AsyncIterator[Served]:
-    async with serving(redis_server, public_url="http://127.0.0.1", wavespeed_api_key=SECRET) as served:
+    async with serving(redis_server, public_url="http://hooks.example", wavespeed_api_key=SECRET) as served:
         yield served
 
 

@@ -94,6 +94,13 @@ def test_what_is_not_right_yet_is_to_do(name: str, facts: Facts) -> None:
     assert states(facts)[name] is State.TO_DO
 
 
+def test_texts_have_no_file_and_that_is_no_alarm() -> None:
+    facts, settings = replace(NOTHING, tally={"stage_done": 2}), Settings()
+    found = {one.name: one for one in checklist.steps(facts, settings, storage="b", stored=False, texts=True)}
+    assert found["output"].state is State.OPTIONAL
+    assert found["output"].found == "2 predictions done, and the newest are texts: nothing to fetch"
+
+
 def test_what_a_rented_redis_does_not_show_is_left_to_the_operator() -> None:
     hidden = Server(promises=[Finding("durability", Found.WARN, "not shown", "see to it")])
     assert states(replace(NOTHING, server=hidden))["redis"] is State.OPTIONAL

@@ -54,7 +54,10 @@ def test_since_takes_an_instant(text: str) -> None:
         ("model:*flux", "`model:*flux`: a * stands at the end only"),
         ("meta.:1", "`meta.:1`: there is no meta."),
         ("state:dead", "`state:dead`: there is no state"),
-        ("until:tomorrow", "`until:tomorrow`"),
+        ("until:tomorrow", "or an instant, as in until:2026-11-28T12:00:00Z (RFC 3339)"),
+        ("since:1h until:2h", "`since:1h until:2h` ends before it begins"),
+        ("NSFW:flagged", "`NSFW:flagged`: there is no NSFW; write nsfw:flagged"),
+        ("nsfw:FLAGGED", "; write nsfw:flagged"),
     ],
 )
 def test_an_error_points_at_the_word(text: str, said: str) -> None:

@@ -202,6 +202,7 @@ def test_who_is_not_told_yet_is_named_with_the_next_attempt() -> None:
 def test_outputs_are_summed_up_by_disposition() -> None:
     outputs: list[dict[str, Any]] = [{"disposition": word} for word in ("stored", "held", None, "stored")]
     assert outcome(outputs) == "2 stored, 1 held, 1 open"
+    assert outcome([{"disposition": "skipped"}]) == "1 text (nothing to fetch)", "and no loss"
 
 
 @pytest.mark.parametrize("attempts", [0, 2])

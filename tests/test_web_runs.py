@@ -40,11 +40,15 @@ async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
 async def dead(server: Served, ledger: Ledger, *ids: str) -> None:
     for id_ in ids:
         await server.call_back(callback(id_))
-        ref = Ref("wavespeed", id_)
-        record = await ledger.predictions.lease(ref, 10, "worker")
-        assert record is not None
-        end = Commit(Stage.DEAD, Reason.OUTPUTS_BAD, outputs=[])
-        await ledger.predictions.commit(ref, Stage.WORKING, record.token, end)
+        await dies(ledger, id_)
+
+
+async def dies(ledger: Ledger, id_: str) -> None:
+    ref = Ref("wavespeed", id_)
+    record = await ledger.predictions.lease(ref, 10, "worker")
+    assert record is not None
+    end = Commit(Stage.DEAD, Reason.OUTPUTS_BAD, outputs=[])
+    await ledger.predictions.commit(ref, Stage.WORKING, record.token, end)
 
 
 async def plan(server: Served, **body: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ beginning when it ends in `*`.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -157,8 +158,18 @@ def _parsed(kind: type[Found], known: set[str], text: str, now: float) -> Found:
             found[name] = _value(word, name, value, now)
         else:
             use = ", ".join(word.name for word in WORDS if word.name in known)
-            raise InvalidInput("query", f"`{word}`: there is no {name}; use {use}")
+            meant = f"write {name.lower()}:{value}" if name.lower() in known else f"use {use}"
+            raise InvalidInput("query", f"`{word}`: there is no {name}; {meant}")
+    if (found.get("since") or 0.0) > (found.get("until") or math.inf):
+        since, until = (_word(text, name) for name in ("since", "until"))
+        raise InvalidInput(
+            "query", f"`{since} {until}` ends before it begins: since: takes the older of the two"
+        )
     return kind(**found)
+
+
+def _word(text: str, name: str) -> str:
+    return next(word for word in text.split() if word.startswith(f"{name}:"))
 
 
 def _example(known: set[str]) -> str:
@@ -167,13 +178,14 @@ def _example(known: set[str]) -> str:
 
 def _value(word: str, name: str, value: str, now: float) -> object:
     if name in ("since", "until"):
-        return _instant(word, value, now)
+        return _instant(word, name, value, now)
     vocabularies: dict[str, Iterable[str]] = {"stage": Stage, "nsfw": Nsfw, "via": Via, "state": STATES}
     if vocabulary := vocabularies.get(name):
         for one in vocabulary:
             if one == value:
                 return one
-        raise InvalidInput("query", f"`{word}`: {name} is one of {', '.join(vocabulary)}")
+        meant = f"; write {name}:{value.lower()}" if value.lower() in list(vocabulary) else ""
+        raise InvalidInput("query", f"`{word}`: {name} is one of {', '.join(vocabulary)}{meant}")
     return _pattern(word, value)
 
 
@@ -183,14 +195,15 @@ def _pattern(word: str, value: str) -> str:
     return value
 
 
-def _instant(word: str, value: str, now: float) -> float:
+def _instant(word: str, name: str, value: str, now: float) -> float:
     instant = clock.parse_rfc3339(value)
     if instant is not None:
         return instant
     try:
         return now - parse_duration(value)
     except ValueError as error:
-        raise InvalidInput("query", f"`{word}`: {error}") from error
+        instant_form = f"or an instant, as in {name}:2026-11-28T12:00:00Z (RFC 3339)"
+        raise InvalidInput("query", f"`{word}`: {error}; {instant_form}") from error
 
 
 def _within(at: float, since: float | None, until: float | None) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from service import clock
-from service.prediction import Stage
+from service.prediction import Disposition, Stage
 from service.telling.clauses import clauses
 from service.telling.spans import ago, span
 
@@ -26,7 +26,14 @@ def tell(prediction: Mapping[str, Any], now: float) -> str:
 def outcome(outputs: Sequence[Mapping[str, Any]]) -> str:
     """`2 stored, 1 held`."""
     counts = Counter(output["disposition"] or "open" for output in outputs)
-    return ", ".join(f"{n} {disposition}" for disposition, n in counts.items())
+    return ", ".join(counted(n, disposition) for disposition, n in counts.items())
+
+
+def counted(n: int, disposition: str) -> str:
+    """`2 stored`. What is skipped is a text: it stands in the event, and is no loss."""
+    if disposition == Disposition.SKIPPED:
+        return f"{n} text{'' if n == 1 else 's'} (nothing to fetch)"
+    return f"{n} {disposition}"
 
 
 def _present(prediction: Mapping[str, Any], now: float) -> str:

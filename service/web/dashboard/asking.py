@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 def read(request: Request) -> Asked:
     text = " ".join(request.query_params.get("query", "").split())
     if len(text) > _QUERY_MOST:
-        return Asked("", None, f"A query has at most {_QUERY_MOST} characters.")
+        return Asked(text, None, f"A query has at most {_QUERY_MOST} characters.")
     try:
         return Asked(text, parse(text, clock.now()))
     except InvalidInput as error:

@@ -49,8 +49,11 @@ class Address(NamedTuple):
     submit: str
 
 
-def steps(facts: Facts, settings: Settings, *, storage: str, stored: bool) -> list[Step]:
-    """`storage`: its URL, masked; `stored`: whether an output of late stands in it."""
+def steps(facts: Facts, settings: Settings, *, storage: str, stored: bool, texts: bool = False) -> list[Step]:
+    """`storage`: its URL, masked; `stored`: whether an output of late stands in it.
+
+    `texts`: whether all outputs of late are texts, which have no file.
+    """
     return [
         _redis(facts),
         _worker(facts, storage),
@@ -58,7 +61,7 @@ def steps(facts: Facts, settings: Settings, *, storage: str, stored: bool) -> li
         *(step for source in settings.accounts for step in (_secret(facts, source), _key(facts, source))),
         _public(settings),
         _callback(facts),
-        _output(facts, stored=stored),
+        _output(facts, stored=stored, texts=texts),
         _hook(facts),
     ]
 
@@ -164,11 +167,15 @@ def _callback(facts: Facts) -> Step:
     return Step("callback", title, State.TO_DO, found, hints)
 
 
-def _output(facts: Facts, *, stored: bool) -> Step:
+def _output(facts: Facts, *, stored: bool, texts: bool) -> Step:
     title = "An output is stored"
     if stored:
         return Step("output", title, State.DONE, "the newest predictions have files in the storage")
-    if done := facts.tally.get("stage_done", 0):
+    done = facts.tally.get("stage_done", 0)
+    if done and texts:
+        found = f"{_count(done, 'prediction')} done, and the newest are texts: nothing to fetch"
+        return Step("output", title, State.OPTIONAL, found)
+    if done:
         found = f"{_count(done, 'prediction')} done, and the newest have no file"
         return Step("output", title, State.TO_DO, found, [Hint("what became of them:", "catchlight ls")])
     hint = Hint("a simulated one, to try it out:", "catchlight trigger clean")

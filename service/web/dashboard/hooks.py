@@ -13,6 +13,7 @@ from service.errors import InvalidInput, NotFound
 from service.hooks import budget, mask_url
 from service.hooks.explained import IN_STREAM, explain
 from service.hooks.hours import HOUR, SHOWN, total
+from service.hooks.troubles import trouble
 from service.ledger.query import DeliveryQuery
 from service.web.dashboard import forms, strip
 from service.web.dashboard.deliveries import LOOKED_AT
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 RECENT = 20
 """Deliveries shown on a hook's page."""
+STAND_MOST = 100
+"""Deliveries of a state that are looked at for what they stand at."""
 WHY_MOST = 200
 BY_HAND = "by an operator"
 LATE_ANSWER = 60.0
@@ -76,10 +79,16 @@ class _Hooks:
         of_hook = DeliveryQuery(hook=hook.name)
         recent, older = await self._ledger.reading.deliveries(RECENT, None, of_hook, LOOKED_AT)
         tested = await self._ledger.hooks.last_test(hook.name)
+        told = self._told(hook, standing, hours[hook.name], waiting)
+        if told["troubles"]:
+            words, is_all = await self._given_up(hook.name)
+            waits = bool(told["waiting"] or standing.parked or not waiting.complete)
+            for one in told["troubles"]:
+                one["none"] = "" if one["word"] in words or not is_all else _none(words, waits=waits)
         return self._look.page(
             request,
             "hook.html",
-            hook=self._told(hook, standing, hours[hook.name], waiting),
+            hook=told,
             declared=_declared(hook),
             recent=recent,
             older=older,
@@ -109,6 +118,12 @@ class _Hooks:
         await self._ledger.deliveries.disable(hook.name, why, clock.now())
         said = f"{hook.name} is disabled: its deliveries wait, and none is lost."
         return self._look.back(request, f"/hooks/{hook.name}", said)
+
+    async def _given_up(self, name: str) -> tuple[set[str], bool]:
+        """The words that those stand at that were given up, as far as a page looks; whether that is all."""
+        wanted = DeliveryQuery(hook=name, state="dead")
+        items, older = await self._ledger.reading.deliveries(STAND_MOST, None, wanted, 1)
+        return {trouble(item["last_status"], item["error"]) for item in items}, older is None
 
     def _told(
         self, hook: Hook, standing: Standing, hours: Sequence[Hour], waiting: Waiting
@@ -153,6 +168,13 @@ def _trouble(name: str, word: str, count: int, days: int) -> dict[str, Any]:
         "href": f"/deliveries?{urlencode({'query': query})}",
         "again": f"/runs/new?{urlencode({'kind': 'retry', 'query': query})}",
     }
+
+
+def _none(given_up: set[str], *, waits: bool) -> str:
+    """Why nothing of one word is to be sent again: a run takes what has ended, and failed."""
+    if waits:
+        return "none was given up; what waits is tried by itself"
+    return "none stands at it now" if given_up else "all delivered since"
 
 
 def _declared(hook: Hook) -> list[tuple[str, str]]:

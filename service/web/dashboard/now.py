@@ -8,6 +8,7 @@ from urllib.parse import quote
 from starlette.routing import Route
 
 from service import troubles
+from service.hooks.standing import State as HookState
 from service.ledger.durability import State
 from service.ledger.query import Query
 from service.prediction import Disposition, Stage
@@ -66,6 +67,7 @@ class _Page:
             span=span,
             spans=SPANS,
             pictures=list(_pictures(latest))[:SHOWN],
+            behind=sum(one.parked for one in now.facts.hooks if one.state is HookState.DISABLED),
             held=await ledger.reviewers.waiting(),
             newest=latest[0] if latest else None,
         )

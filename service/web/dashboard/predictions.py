@@ -9,6 +9,7 @@ from starlette.routing import Route
 from service import clock
 from service.ledger.query import WORDS
 from service.prediction import Disposition, Nsfw, Ref
+from service.telling.paragraph import counted
 from service.web.dashboard import asking
 from service.web.dashboard.asking import address
 
@@ -78,7 +79,7 @@ def row(item: Mapping[str, Any], deliveries: Sequence[DeliveryRecord]) -> dict[s
         "at": item["created_at"] or item["received_at"],
         "seconds": None if begun is None or ended is None else max(ended - begun, 0.0),
         "thumbs": [thumb(source, id_, one["index"]) for one in outputs if is_shown(one)][:_THUMBS_MOST],
-        "outputs": dispositions(outputs),
+        "outputs": [counted(n, word) for word, n in dispositions(outputs).items()],
         "nsfw": sorted({one["nsfw"] for one in outputs} - {None, Nsfw.CLEAN}),
         "is_clean": bool(outputs) and all(one["nsfw"] == Nsfw.CLEAN for one in outputs),
         "hooks": [{"hook": one.hook, "state": one.state, "event": one.event} for one in deliveries],

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from service.web.dashboard.desk import Desk
 
 LISTED = 100
+NOTHING = "nothing that has ended matches; what is on its way goes on by itself"
 SAMPLE = 5
 """Members shown from each end of a plan."""
 LEFT_SHOWN = 100
@@ -62,9 +63,13 @@ class _Runs:
             return self._form(request, request.query_params)
         sent = await forms.read(request)
         try:
-            run = await runs.plan(self._ledger, _order(sent))
+            order = _order(sent)
+            found = await runs.find(self._ledger, order)
         except InvalidInput as error:
             return self._form(request, sent, error)
+        if not found.members:
+            return self._form(request, sent, InvalidInput("query", NOTHING))
+        run = await runs.write(self._ledger, order, found)
         return self._look.back(request, f"/runs/{run.id}")
 
     def _form(self, request: Request, sent: Mapping[str, str], wrong: InvalidInput | None = None) -> Response:
@@ -93,6 +98,9 @@ class _Runs:
             newest=await self._some(run, max(SAMPLE, run.total - SAMPLE)),
             became=Counter(stands.values()).most_common(),
             last=min(last, run.position),
+            again=bool(run.failed)
+            or last < run.position
+            or any(word in runs.BAD for word in stands.values()),
             left=[one._asdict() | _linked(run, one.member) for one in left],
         )
 
@@ -111,7 +119,10 @@ class _Runs:
 
     async def again(self, request: Request) -> Response:
         """A new plan, to be confirmed like any other."""
-        run = await runs.again(self._ledger, known_id(request))
+        run = await self._ledger.runs.get(known_id(request))
+        if not await runs.failures(self._ledger, run):
+            return self._look.back(request, f"/runs/{run.id}", "Nothing of it failed: no other is planned.")
+        run = await runs.again(self._ledger, run.id)
         return self._look.back(
             request, f"/runs/{run.id}", "This is the plan of another run over what failed."
         )

@@ -39,7 +39,11 @@ class _Page:
         latest, _ = await ledger.reading.page(Query(stage=Stage.DONE), LOOKED_AT, None)
         storage = next(row.value for row in settings.describe() if row.name == "storage_url")
         steps = checklist.steps(
-            facts, settings, storage=storage.replace("`", ""), stored=any(map(_has_a_file, latest))
+            facts,
+            settings,
+            storage=storage.replace("`", ""),
+            stored=any(map(_has_a_file, latest)),
+            texts=_are_texts(latest),
         )
         return self._desk.look.page(
             request,
@@ -54,3 +58,8 @@ class _Page:
 
 def _has_a_file(prediction: Mapping[str, Any]) -> bool:
     return any(output["disposition"] in _WITH_A_FILE for output in prediction["outputs"])
+
+
+def _are_texts(predictions: Sequence[Mapping[str, Any]]) -> bool:
+    outputs = [output for one in predictions for output in one["outputs"]]
+    return bool(outputs) and all(output["disposition"] == Disposition.SKIPPED for output in outputs)

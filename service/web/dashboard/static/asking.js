@@ -1,36 +1,8 @@
-// A list by keyboard, and the completion of its query. Without this the same page is searched and read as well.
+// The completion of a query. Without this the same page is searched and read as well.
 (() => {
   "use strict";
   const input = document.getElementById("query");
   const box = document.getElementById("query-options");
-  const help = document.getElementById("keys");
-
-  const rows = () => [...document.querySelectorAll("[data-row]")];
-  const step = (by) => {
-    const all = rows();
-    if (!all.length) return;
-    const at = all.indexOf(document.activeElement);
-    const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + by, 0), all.length - 1)];
-    next.focus({ preventScroll: true });
-    next.scrollIntoView({ block: "nearest" });
-  };
-  const isTyping = (target) => target.closest("input, textarea, select, [contenteditable]") !== null;
-
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || (help && help.open)) return;
-    const act = {
-      "/": () => input && input.focus(),
-      j: () => step(1),
-      k: () => step(-1),
-      o: () => rows().includes(document.activeElement) && document.activeElement.click(),
-      "?": () => help && help.showModal(),
-    }[event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
-  });
-  for (const button of document.querySelectorAll("[data-help]")) button.addEventListener("click", () => help.showModal());
-  for (const hint of document.querySelectorAll("[data-keys]")) hint.hidden = false;
 
   if (!input || !box) return;
   const vocabulary = JSON.parse(input.dataset.vocabulary);
@@ -104,8 +76,8 @@
       if (box.hidden) show();
       if (!box.hidden) choose(event.key === "ArrowDown" ? chosen + 1 : chosen < 0 ? -1 : chosen - 1);
       event.preventDefault();
-    } else if (!box.hidden && chosen >= 0 && (event.key === "Enter" || event.key === "Tab")) {
-      take(box.children[chosen].textContent);
+    } else if (!box.hidden && ((event.key === "Enter" && chosen >= 0) || (event.key === "Tab" && !event.shiftKey))) {
+      take(box.children[Math.max(chosen, 0)].textContent);
       event.preventDefault();
     }
   });
