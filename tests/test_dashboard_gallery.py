@@ -10,6 +10,7 @@ from service.ledger import Ledger
 from service.prediction import Disposition, Ref
 from service.web.dashboard.gallery import Tile, by_day, tiles
 from tests.builders import accept, accept_one, callback, completed, finish, output
+from tests.house import ROOT
 from tests.pages import XSS, dangers, get
 from tests.serving import serving
 
@@ -141,3 +142,16 @@ def test_days_are_newest_first_whatever_the_order_in_which_they_were_heard_of() 
 def test_of_what_has_no_day_the_day_is_empty() -> None:
     item = {"source": "main", "id": "p1", "model": "", "created_at": None, "received_at": None}
     assert [tile.day for tile in tiles(item | {"outputs": [output(0)]})] == [""]
+
+
+@pytest.mark.parametrize(
+    ("size", "rows"),
+    [((64, 64), 27), ((1024, 768), 21), ((768, 1344), 47), ((9000, 10), 7), ((10, 9000), 61)],
+)
+async def test_a_tile_spans_rows_by_the_shape_of_its_picture_and_each_number_has_its_class(
+    size: tuple[int, int], rows: int
+) -> None:
+    tile = Tile(Ref("wavespeed", "p"), 0, "2026-11-28", "m", "image/png", *size)
+    assert tile.rows == rows
+    styles = (ROOT / "service/web/dashboard/static/gallery.css").read_text("utf-8")
+    assert f".rows-{rows} {{ grid-row: span {rows}; }}" in styles

@@ -31,6 +31,8 @@ _AT_ONCE, _TILES, _READS_MOST = 50, 40, 4
 _QUICK = ("since:1h", "since:24h", "since:7d")
 _UNKNOWN_SIZE = (480, 320)
 _INDEX_DIGITS = 6
+COLUMN, SHORTEST, TALLEST = 26, 6, 60
+"""Of a tile, in rows of the grid: a square one is as high as a column is wide."""
 
 
 class Tile(NamedTuple):
@@ -48,6 +50,14 @@ class Tile(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.ref.source}:{self.ref.id}:{self.number}"
+
+    @property
+    def rows(self) -> int:
+        """How many of the grid's rows it spans, its gap included: `gallery.css` has a class for each number.
+
+        A style of its own is what the content policy forbids; and so no tile moves when its picture comes.
+        """
+        return min(max(round(COLUMN * self.height / self.width), SHORTEST), TALLEST) + 1
 
     @property
     def file(self) -> str:
