@@ -58,10 +58,11 @@ def test_several_wrong_settings_are_told_together(cli: CommandLine) -> None:
 
 
 def test_what_is_allowed_but_odd_is_a_warning(cli: CommandLine) -> None:
-    ran = cli.run("config", "check", public_url="http://127.0.0.1:8080")
+    odd = {"public_url": "http://127.0.0.1:8080", "provider_url": "https://provider.example/api/v3"}
+    ran = cli.run("config", "check", **odd)
     assert ran.code == 0
     assert "warning: CATCHLIGHT_PUBLIC_URL: callbacks over http" in ran.err
-    said = cli.run("config", "check", "--json", public_url="http://127.0.0.1:8080").json
+    said = cli.run("config", "check", "--json", **odd).json
     assert said["ok"] is True
     assert len(said["warnings"]) == 2
 
