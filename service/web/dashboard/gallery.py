@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PATH = "/gallery"
 _SHOWN = (Disposition.STORED, Disposition.RELEASED)
-_AT_ONCE, _TILES, _READS_MOST = 50, 40, 4
+_AT_ONCE, _TILES, _READS_MOST = 50, 40, 3
 _QUICK = ("since:1h", "since:24h", "since:7d")
 _UNKNOWN_SIZE = (480, 320)
 _INDEX_DIGITS = 6
