@@ -27,6 +27,12 @@ NAMES = (
     "refused_signature",
 )
 """Of the tally, those that are kept by the minute."""
+FETCHED, NOT_FETCHED = "fetches_kept", "fetches_failed"
+GATHERED = (FETCHED, NOT_FETCHED)
+"""Of what processes gather, those that are kept too."""
+
+
+_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,27 @@ class Slot(NamedTuple):
 
     def of(self, *names: str) -> float:
         return sum(self.counts.get(name, 0.0) for name in names)
+
+
+class Fetches(NamedTuple):
+    """Attempts to fetch an output, of so many seconds."""
+
+    kept: int
+    failed: int
+    seconds: float
+
+
+def fetches(samples: Sequence[Sample]) -> Fetches | None:
+    """Since the last sample that is a minute old, else the oldest. `samples`: newest first, the first is now.
+
+    None when there is none to compare with, or one of a version that did not count them.
+    """
+    now, *earlier = samples
+    since = next((one for one in earlier if now.at - one.at >= _MINUTE), earlier[-1] if earlier else now)
+    if since is now or NOT_FETCHED not in since.totals:
+        return None
+    kept, failed = (now.totals.get(name, 0) - since.totals.get(name, 0) for name in GATHERED)
+    return Fetches(kept, failed, now.at - since.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +122,10 @@ def over(samples: Iterable[Sample], now: float, *, slots: int, seconds: float) -
 
 
 def _added(earlier: Mapping[str, int], later: Mapping[str, int]) -> dict[str, int]:
+    # What versions before did not count would seem to begin anew after a minute that one of them kept.
+    earlier, later = (
+        {name: n for name, n in one.items() if name not in GATHERED} for one in (earlier, later)
+    )
     anew = any(later.get(name, 0) < total for name, total in earlier.items())
     added = {name: total - (0 if anew else earlier.get(name, 0)) for name, total in later.items()}
     return {name: n for name, n in added.items() if n > 0}

@@ -10,7 +10,7 @@ import pytest
 from service import keys, settings
 from service.intake import Intake
 from service.ledger import Ledger, history
-from service.throughput import NAMES
+from service.throughput import FETCHED, NAMES, NOT_FETCHED
 from tests.builders import RETENTION, accept, callback, completed
 from tests.workplace import until
 from workers import sweep
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.builders import Clock
 
 pytestmark = pytest.mark.anyio
+
+NO_FETCHES = {FETCHED: 0, NOT_FETCHED: 0}
 
 
 async def kept(ledger: Ledger) -> list[tuple[float, dict[str, int]]]:
@@ -34,15 +36,24 @@ async def test_a_minute_is_kept_once(ledger: Ledger, clock: Clock) -> None:
     await accept(ledger, callback(completed()), callback(completed()))
     assert await ledger.history.keep()
     second, first = await kept(ledger)
-    assert first == (clock.now - 60.5, {})
-    assert second == (clock.now, {"via_callback": 1, "duplicates": 1})
+    assert first == (clock.now - 60.5, NO_FETCHES)
+    assert second == (clock.now, {"via_callback": 1, "duplicates": 1} | NO_FETCHES)
 
 
 async def test_before_what_was_kept_stand_the_totals_of_now(ledger: Ledger) -> None:
     await ledger.history.keep()
     await accept(ledger, callback(completed()))
     now, _ = await ledger.history.last(10)
-    assert now.totals == {"via_callback": 1}
+    assert now.totals == {"via_callback": 1} | NO_FETCHES
+
+
+async def test_fetches_that_workers_count_are_kept_too(ledger: Ledger) -> None:
+    await ledger.measuring.add({NOT_FETCHED: 2, FETCHED: 3, "fetch|kept|1": 3})
+    await ledger.history.keep()
+    await ledger.measuring.add({NOT_FETCHED: 1})
+    now, before = await ledger.history.last(10)
+    assert now.totals == {FETCHED: 3, NOT_FETCHED: 3}
+    assert before.totals == {FETCHED: 3, NOT_FETCHED: 2}
 
 
 async def test_more_than_a_day_is_not_kept(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.throughput import RECOVERED, Sample, over
+from service.throughput import FETCHED, NOT_FETCHED, RECOVERED, Fetches, Sample, fetches, over
 
 A = 6000.0
 """The beginning of a minute."""
@@ -57,3 +57,26 @@ def test_without_a_sample_there_is_nothing() -> None:
 def test_two_samples_of_one_instant_are_no_division_by_zero() -> None:
     both = [Sample(A, {"via_poll": 1}), Sample(A, {"via_poll": 3})]
     assert over(both, A, slots=1, seconds=60).recovered == 2
+
+
+def fetched(at: float, kept: int, failed: int) -> Sample:
+    return Sample(A + at, {FETCHED: kept, NOT_FETCHED: failed})
+
+
+def test_fetches_are_those_since_the_last_minute_that_is_a_minute_old() -> None:
+    found = fetches([fetched(150, 9, 20), fetched(120, 9, 9), fetched(60, 5, 2), fetched(0, 1, 1)])
+    assert found == Fetches(kept=4, failed=18, seconds=90)
+
+
+def test_until_a_minute_is_old_fetches_are_those_since_the_first() -> None:
+    assert fetches([fetched(30, 9, 20), fetched(0, 8, 1)]) == Fetches(1, 19, 30)
+
+
+@pytest.mark.parametrize("earlier", [[], [Sample(A, {"via_poll": 1})]], ids=["none", "of an earlier version"])
+def test_without_a_minute_to_compare_with_nothing_is_known_of_fetches(earlier: list[Sample]) -> None:
+    assert fetches([fetched(61, 0, 50), *earlier]) is None
+
+
+def test_a_minute_that_an_earlier_version_kept_is_no_beginning_anew() -> None:
+    kept = [Sample(A, {"via_poll": 90, NOT_FETCHED: 5}), Sample(A + 60, {"via_poll": 91})]
+    assert over(kept, A + 60, slots=2, seconds=60).recovered == 1

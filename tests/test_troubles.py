@@ -17,6 +17,7 @@ from service.ledger.durability import Finding, State
 from service.ledger.roles import Alive, Said
 from service.ledger.server import Server
 from service.settings import Settings
+from service.throughput import Fetches
 from service.troubles import ROLES, Facts, judge
 from tests.builders import accept, callback, completed, deliveries, finish, hook
 
@@ -75,10 +76,6 @@ WARNINGS = {
         "catchlight deliveries retry state:dead --dry-run",
     ),
     "refused": (replace(WELL, forged=20), "catchlight refused"),
-    "secret": (
-        replace(WELL, secrets=[{"source": "studio", "state": Compared.DRIFTED, "detail": "it changed"}]),
-        "catchlight connect --source studio",
-    ),
     "settings": (replace(WELL, warnings=["CATCHLIGHT_X: odd"]), "catchlight config show"),
     "redis.memory": (replace(WELL, server=Server(used=70, most=100)), "catchlight prune --dry-run"),
     "clock": (replace(WELL, server=Server(ahead=-31.0)), "catchlight doctor"),
@@ -104,17 +101,30 @@ def test_what_is_odd_is_a_warning_with_its_command(name: str) -> None:
 
 
 FAILURES = {
-    "redis.memory": replace(WELL, server=Server(used=81, most=100)),
-    "redis.write": replace(WELL, server=Server(unwritten="its log")),
-    "redis.replica": replace(WELL, server=Server(is_replica=True)),
-    "storage": replace(WELL, roles=[one for one in EVERYBODY if one.role != "work"] + [SHORT]),
+    "redis.memory": (replace(WELL, server=Server(used=81, most=100)), "catchlight prune --dry-run"),
+    "redis.write": (replace(WELL, server=Server(unwritten="its log")), "catchlight doctor"),
+    "redis.replica": (replace(WELL, server=Server(is_replica=True)), "catchlight doctor"),
+    "storage": (
+        replace(WELL, roles=[one for one in EVERYBODY if one.role != "work"] + [SHORT]),
+        "catchlight doctor",
+    ),
+    "fetches": (replace(WELL, fetches=Fetches(10, 11, 60.0)), "catchlight ls stage:accepted"),
+    "secret": (
+        replace(WELL, secrets=[{"source": "studio", "state": Compared.DRIFTED, "detail": "it changed"}]),
+        "catchlight connect --source studio",
+    ),
+    "hooks.failing": (
+        replace(WELL, hooks=[Standing("crm", HookState.PARKED, NOW - 61, parked=1)]),
+        "catchlight hooks test crm",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_what_refuses_work_or_stops_it_makes_all_unhealthy(name: str) -> None:
-    (problem,) = found = judge(FAILURES[name])
-    assert (problem.name, problem.state) == (name, State.FAIL)
+    facts, fix = FAILURES[name]
+    (problem,) = found = judge(facts)
+    assert (problem.name, problem.state, problem.fix) == (name, State.FAIL, fix)
     assert not troubles.healthy(found)
 
 
@@ -134,8 +144,10 @@ def test_what_refuses_work_or_stops_it_makes_all_unhealthy(name: str) -> None:
         replace(WELL, drifts=[{"source": "s", "at": an_hour_ago()}]),
         replace(WELL, reconcile_every=1300, drifts=[{"source": "s", "at": an_hour_ago()}]),
         replace(WELL, secrets=[{"source": "s", "state": Compared.UNKNOWN, "detail": ""}]),
+        replace(WELL, fetches=Fetches(9, 10, 60.0)),
+        replace(WELL, fetches=Fetches(1000, 999, 60.0)),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_every_days_noise_is_none(facts: Facts) -> None:
     assert judge(facts) == []

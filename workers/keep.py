@@ -13,7 +13,7 @@ from service.durations import render_duration
 from service.errors import NotFound
 from service.ledger import Note
 from service.ledger.pruning import is_due
-from service.metrics.gathering import FAILED, KEPT, STORAGE_FAILED
+from service.metrics.gathering import FAILED, FETCHES, KEPT, STORAGE_FAILED
 from service.moderation import Action
 from service.prediction import Disposition, Step
 from service.storage import StorageError, layout
@@ -71,11 +71,17 @@ async def fetch_and_keep(
         if isinstance(error, StorageError):
             shop.gathering.count(STORAGE_FAILED)
     else:
-        shop.gathering.observe("fetch", time.monotonic() - began, KEPT)
+        _observe(shop, time.monotonic() - began, KEPT)
         return None
-    shop.gathering.observe("fetch", time.monotonic() - began, FAILED)
+    _observe(shop, time.monotonic() - began, FAILED)
     notes.append(Note(Step.FETCHED, f"{output.index} failed: {problem}"[:300]))
     return f"output {output.index}: {problem}"
+
+
+def _observe(shop: Workshop, took: float, result: str) -> None:
+    """How long, for metrics; how many by now, for `status`, which looks at the last minutes alone."""
+    shop.gathering.observe("fetch", took, result)
+    shop.gathering.count(FETCHES + result)
 
 
 async def _keep(

@@ -30,8 +30,8 @@ def command(
 ) -> None:
     """One screen of health: what is wrong, worst first, each with the command that ends it; then the counts.
 
-    Exit code 4: Redis does not answer or takes nothing more, a role is missing while work waits, or no worker
-    can store.
+    Exit code 4: Redis does not answer or takes nothing more, a role is missing while work waits, no worker
+    can store, more fetches fail than succeed, the secret is not the provider's, or a hook takes nothing.
     """
     settings = load()
     try:

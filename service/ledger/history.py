@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from service import keys
 from service.ledger.connection import reaching
-from service.throughput import NAMES, Sample
+from service.throughput import GATHERED, NAMES, Sample
 
 if TYPE_CHECKING:
     from service.ledger.scripts import Scripts
@@ -23,7 +23,7 @@ class History:
 
     async def keep(self) -> bool:
         """The totals as they are, once a minute whoever asks; False when this minute has been kept."""
-        return bool(await self._scripts.run("history", MINUTES, *NAMES))
+        return bool(await self._scripts.run("history", MINUTES, len(GATHERED), *GATHERED, *NAMES))
 
     async def earliest(self) -> Sample | None:
         """The oldest that was kept, of a day ago at most."""
@@ -40,11 +40,13 @@ class History:
             async with self._scripts.redis.pipeline(transaction=False) as pipe:
                 pipe.time()
                 pipe.hmget(keys.TALLY, NAMES)
+                pipe.hmget(keys.MEASURED, GATHERED)
                 pipe.lrange(keys.HISTORY, 0, min(minutes, MINUTES) - 1)
-                (seconds, microseconds), totals, kept = await pipe.execute()
+                (seconds, microseconds), totals, gathered, kept = await pipe.execute()
         now = Sample(
             float(seconds) + float(microseconds) / 1e6,
-            {name: int(n) for name, n in zip(NAMES, totals, strict=True) if n is not None},
+            {name: int(n) for name, n in zip(NAMES, totals, strict=True) if n is not None}
+            | {name: int(n or 0) for name, n in zip(GATHERED, gathered, strict=True)},
         )
         return [now, *(_sample(text) for text in kept if every == 1 or not _minute(text) % every)]
 

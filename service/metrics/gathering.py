@@ -35,6 +35,8 @@ NOT_WRITTEN, FULL = "callbacks_not_written", "callbacks_full"
 STORAGE_FAILED = "storage_failed"
 KEPT, FAILED = "kept", "failed"
 """Labels of fetches."""
+FETCHES = "fetches_"
+"""Before such a label: how many there have been."""
 
 
 class Gathering:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from service.hooks.standing import Standing
     from service.ledger.roles import Alive
+    from service.throughput import Fetches
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +38,7 @@ class Facts:
     """Seconds; 0 for never."""
     secrets: Sequence[Mapping[str, Any]] = ()
     """The last comparison of each source's secret with the provider's."""
+    fetches: Fetches | None = None
+    """Of the last minutes; None where nobody has counted."""
     warnings: Sequence[str] = ()
     """Of the settings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service import clock
+from service import clock, throughput
 from service.ledger import server
 from service.refusals import RefusedFor
 from service.throughput import DEAD
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _LATELY = 3600.0
 _LOOKED_AT = 200
 """Refused callbacks."""
+_MINUTES = 3
+"""Kept ones: one of them is a minute old, unless no sweeper keeps any."""
 
 
 async def gather(ledger: Ledger, settings: Settings) -> Facts:
@@ -38,6 +40,7 @@ async def gather(ledger: Ledger, settings: Settings) -> Facts:
         drifts=await ledger.drifts.last(),
         reconcile_every=settings.reconcile_every,
         secrets=await ledger.secrets.last(),
+        fetches=throughput.fetches(await ledger.history.last(_MINUTES)),
         warnings=settings.warnings(),
     )
 

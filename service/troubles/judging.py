@@ -22,6 +22,7 @@ LATE_AFTER = 30.0
 """Seconds beyond its due time after which waiting is a sign that something is wrong or too small."""
 FAILING_AFTER = 60.0
 """Seconds for which a hook fails before that is more than a hiccup: the first two retries may have passed."""
+FETCHES_FAILED = 10
 FULL_AT, FILLING_AT = 0.8, 0.65
 """Of Redis' memory: where nothing new is taken any more (`ledger/lua/prelude.lua`), and a while before."""
 _COMPARED_LATE = 3
@@ -42,6 +43,7 @@ def judge(facts: Facts) -> list[Trouble]:
         *_of_redis(facts),
         *_of_roles(facts),
         *_of_storage(facts),
+        *_of_fetches(facts),
         *_of_deletions(facts),
         *_of_secrets(facts),
         *_of_lateness(facts),
@@ -96,6 +98,18 @@ def _of_storage(facts: Facts) -> Iterator[Trouble]:
         yield Trouble("storage", state, detail, "catchlight doctor", Button("See the workers", "/workers"))
 
 
+def _of_fetches(facts: Facts) -> Iterator[Trouble]:
+    """As the alert has it: a few that fail are every day's."""
+    found = facts.fetches
+    if found and found.failed > FETCHES_FAILED and found.failed > found.kept:
+        detail = (
+            f"{found.failed} fetches of outputs failed in the last {span(found.seconds)}, "
+            f"and {found.kept} succeeded: outputs are given up"
+        )
+        button = Button("Show what waits", "/predictions?query=stage%3Aaccepted")
+        yield Trouble("fetches", State.FAIL, detail, "catchlight ls stage:accepted", button)
+
+
 def _of_deletions(facts: Facts) -> Iterator[Trouble]:
     nearest = facts.scaling.get("nearest_deletion_seconds")
     if nearest is not None and nearest < facts.urgent_within:
@@ -108,7 +122,7 @@ def _of_secrets(facts: Facts) -> Iterator[Trouble]:
     for one in facts.secrets:
         if one["state"] == comparing.State.DRIFTED:
             remedy = comparing.remedy(one["source"])
-            yield Trouble("secret", State.WARN, one["detail"], remedy, Button("Open set-up", "/setup"))
+            yield Trouble("secret", State.FAIL, one["detail"], remedy, Button("Open set-up", "/setup"))
     if facts.forged >= FORGED_MANY:
         detail = f"the signature of at least {facts.forged} callbacks did not hold in the last hour"
         button = Button("Show them", "/refused")
@@ -133,7 +147,8 @@ def _of_hooks(facts: Facts) -> Iterator[Trouble]:
             probed = f", and is only probed: {one.parked} {wait} for it" if one.parked else ""
             detail = f"the hook {name} has taken nothing for {span(seconds)} ({one.told}){probed}"
             button = Button(f"Open {name}", f"/hooks/{name}")
-            yield Trouble("hooks.failing", State.WARN, detail, f"catchlight hooks test {name}", button)
+            state = State.FAIL if one.parked else State.WARN
+            yield Trouble("hooks.failing", state, detail, f"catchlight hooks test {name}", button)
 
 
 def _of_the_dead(facts: Facts) -> Iterator[Trouble]:

@@ -79,6 +79,9 @@ def told(history: History, hook: str, seen: Sequence[dict[str, Any]]) -> None:
     """The attempts that a hook saw."""
     for line in seen:
         body = json.loads(line["body"])
+        if line["prediction"] is None:
+            # A ping is no event of anything.
+            continue
         history.write(
             "hook",
             at=clock.parse_rfc3339(line["at"]),
@@ -98,7 +101,7 @@ def told(history: History, hook: str, seen: Sequence[dict[str, Any]]) -> None:
 
 @asynccontextmanager
 async def _reading(url: str) -> AsyncIterator[Reading]:
-    ledger = Ledger(url, 3600)
+    ledger = Ledger(url, 3600, connections=AT_ONCE)
     try:
         yield ledger.reading
     finally:

@@ -141,13 +141,16 @@ class Family:
 
     def _start_redis(self, stack: ExitStack) -> str:
         port = embedded.free_port()
-        command = embedded.command(self.folder, port)
+        command = self.redis_command(port)
         variables = dict(self._variables.get("redis", {}))
         self.processes.add(Slot("redis", command, variables, "", self.folder / "redis.log"))
         embedded.wait_ready(port)
         self.redis = stack.enter_context(redis.Redis(port=port, socket_timeout=5))
         self._url = embedded.url(port)
         return embedded.url(_port(self._behind("redis", f"http://127.0.0.1:{port}")))
+
+    def redis_command(self, port: int) -> list[str]:
+        return embedded.command(self.folder, port)
 
     def _environment(self, redis_url: str, hook: str) -> dict[str, str]:
         port = embedded.free_port()

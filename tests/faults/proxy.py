@@ -1,4 +1,4 @@
-"""A TCP proxy that breaks what passes through: refused, swallowed, reset, delayed, dripped, cut, or a 503."""
+"""A TCP proxy that breaks what passes through: refused, swallowed, reset, delayed, dripped, cut, answered."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
 from tests.faults.backstage import Backstage
@@ -28,14 +29,14 @@ class Kind(StrEnum):
     DELAY = "delay"
     DRIP = "drip"
     CUT = "cut"
-    UNAVAILABLE = "unavailable"
+    ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
     kind: Kind
     amount: float = 0.0
-    """Seconds, bytes per second, or bytes, as the kind has it."""
+    """Seconds, bytes per second, bytes, or a status, as the kind has it."""
 
     def __str__(self) -> str:
         return f"{self.kind}({self.amount:g})" if self.amount else str(self.kind)
@@ -48,9 +49,14 @@ BLACK_HOLE = Mode(Kind.BLACK_HOLE)
 """Accepted, read, never answered."""
 RESET = Mode(Kind.RESET)
 """A RST where the first bytes of an answer would be."""
-UNAVAILABLE = Mode(Kind.UNAVAILABLE)
+UNAVAILABLE = Mode(Kind.ANSWER, HTTPStatus.SERVICE_UNAVAILABLE)
 """HTTP alone: every request is answered 503."""
-_UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_ANSWER = "HTTP/1.1 {} {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def answer(status: int) -> Mode:
+    """HTTP alone: every request is answered so, and goes no further."""
+    return Mode(Kind.ANSWER, status)
 
 
 def delay(seconds: float) -> Mode:
@@ -138,7 +144,7 @@ class FaultProxy:
         self._mode = mode
         for link in list(self._links):
             link.answered = 0
-            if link.torn or mode.kind in (Kind.REFUSE, Kind.RESET, Kind.UNAVAILABLE):
+            if link.torn or mode.kind in (Kind.REFUSE, Kind.RESET, Kind.ANSWER):
                 link.reset()
 
     async def _accepted(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
@@ -161,9 +167,10 @@ class FaultProxy:
             link.torn = True
             await _swallow(reader)
             return
-        if self._mode.kind is Kind.UNAVAILABLE:
+        if self._mode.kind is Kind.ANSWER:
+            status = HTTPStatus(int(self._mode.amount))
             await reader.read(CHUNK)
-            link.client.write(_UNAVAILABLE)
+            link.client.write(_ANSWER.format(status.value, status.phrase).encode())
             link.client.write_eof()
             # Closed on a client that still sends, the answer would be lost to a reset.
             await _swallow(reader)
