@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import redis
 from rq import Queue
+from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
@@ -26,8 +27,7 @@ FAILURE_TTL = 7 * 86_400
 JOB_TIMEOUT = 6 * 3_600
 """Seconds. Far above any fetch deadline: the ledger's lease ends a stuck job, RQ's timer is a last resort."""
 
-WAITING = f"rq:queue:{QUEUE}"
-REGISTRIES = {"started": f"rq:wip:{QUEUE}", "failed": f"rq:failed:{QUEUE}"}
+REGISTRIES = {"started": f"{RQ_KEY_PREFIX}:wip:{QUEUE}", "failed": f"{RQ_KEY_PREFIX}:failed:{QUEUE}"}
 """RQ's word → the key of those jobs, whose length is read past RQ: asking a registry cleans it up.
 
 We leave none in the others (finished, deferred, scheduled).

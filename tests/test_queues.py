@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import zlib
 from typing import TYPE_CHECKING, cast
 
@@ -85,3 +89,19 @@ def test_a_template_asks_for_no_more_than_a_call() -> None:
     assert not [name for name, value in fields.items() if ("callback" in name or "depend" in name) and value]
     assert fields["status"] == "queued"
     assert fields["origin"] == queues.QUEUE
+
+
+def test_with_another_key_prefix_every_name_of_rqs_has_it() -> None:
+    """RQ reads the variable once, when it is loaded: this takes a process of its own."""
+    prefix = "{shop}:rq"
+    asked = "from service import queues as q; print(q.lua(), q.KEY, *q.REGISTRIES.values())"
+    ran = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, "RQ_KEY_PREFIX": prefix},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = re.findall(r'[^\s"]*rq:(?:queue|queues|job|wip|failed)\b', ran.stdout)
+    assert len(names) >= 6
+    assert all(name.startswith(f"{prefix}:") for name in names), names

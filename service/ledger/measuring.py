@@ -84,7 +84,7 @@ class Measuring:
                 pipe.hgetall(keys.MEASURED)
                 pipe.zcard(keys.REVIEW)
                 pipe.llen(keys.ASIDE)
-                pipe.llen(queues.WAITING)
+                pipe.llen(queues.KEY)
                 for key in queues.REGISTRIES.values():
                     pipe.zcard(key)
                 pipe.info()
