@@ -118,8 +118,8 @@ class Operator:
         return report.id
 
     def _client_of(self, source: str) -> wavespeed.Client:
-        """Raises InvalidInput for a source that is not declared, or cannot be asked."""
-        name = self._settings.account(source).name
+        """Raises InvalidInput for a source that is not declared, is of another shard, or cannot be asked."""
+        name = self._settings.account_at_home(source).name
         if name not in self._clients:
             raise InvalidInput("source", f"{name} has no key, and without it nothing is submitted")
         return self._clients[name]
@@ -169,7 +169,7 @@ class Operator:
         Raises InvalidInput for what can be no id, no metadata, or is no source of ours.
         """
         check_metadata(metadata or {})
-        ref = Ref(self._settings.account(source).name, check_id(id_))
+        ref = Ref(self._settings.account_at_home(source).name, check_id(id_))
         await self._intake.accept(
             Arrival(
                 ref,

@@ -20,6 +20,7 @@ from service import embedded, keys
 from service.settings import Settings
 from service.web.app import build
 from service.web.server import DeadlineProtocol, Server, bound, configured
+from service.web.shards import Shards
 from tests.described import NO_TLS, DescribedClient
 from tests.forged import Forged
 from tests.waiting import wait_until
@@ -119,12 +120,17 @@ async def serving(
 @asynccontextmanager
 async def serving_with(
     settings: Settings,
-    redis_url: str,
+    redis_url: str | None,
     *,
     protocol: type[DeadlineProtocol] = DeadlineProtocol,
     body_deadline: float = BODY_DEADLINE,
 ) -> AsyncIterator[Served]:
-    app = build(settings, redis_url, body_deadline=body_deadline)
+    """Without an address of Redis: all shards that the settings have."""
+    app: Any
+    if redis_url is None:
+        app = Shards(settings, body_deadline=body_deadline)
+    else:
+        app = build(settings, redis_url, body_deadline=body_deadline)
     listening = bound("127.0.0.1", 0)
     port = listening.getsockname()[1]
     server = _Server(configured(app, 1, protocol))

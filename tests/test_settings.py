@@ -111,6 +111,8 @@ CONTRACT = {
     "moderation": (),
     "hooks": (),
     "sources": (),
+    "shards": (),
+    "shard": None,
 }
 
 

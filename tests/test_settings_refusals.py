@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from service.errors import ConfigError
 from service.settings import Settings, load
+from service.settings.model import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ UNSIGNED = "[[hooks]]\nname = 'plain'\nurl = 'https://plain.example'"
 RULE = "[[moderation]]\n"
 ANYWHERE = "0.0.0.0"  # noqa: S104 - to be refused without a token
 CANARY = "geheim-canary"
-NEVER_EMPTY = sorted(set(Settings.model_fields) - {"fetch_private", "hooks", "sources", "moderation"})
+NEVER_EMPTY = sorted(set(Settings.model_fields) - {"fetch_private", *TABLES})
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ async def _reconcile(settings: Settings, seconds: float, names: list[str]) -> li
             clients = wavespeed.clients(settings.accounts, http)
             reports = []
             for name in names:
-                pace = Pace(settings.account(name).poll_rate)
+                pace = Pace(settings.account_at_home(name).poll_rate)
                 reconciler = Reconciler(settings, ledger, intake, clients[name], pace, source=name)
                 reports.append(await reconciler.look(since))
     finally:
@@ -92,7 +92,8 @@ async def _reindex(settings: Settings, *, dry: bool) -> Report:
     ledger = Ledger(settings.require_redis_url(), settings.retention)
     vault = open_vault(settings.effective_storage_url, settings.held_storage_url, threads=8)
     try:
-        return await Reindex(ledger, vault, settings.retention, dry=dry).run()
+        ours = frozenset(source.name for source in settings.at_home) if settings.shards else None
+        return await Reindex(ledger, vault, settings.retention, sources=ours, dry=dry).run()
     finally:
         await vault.aclose()
         await ledger.aclose()

@@ -49,9 +49,18 @@ class Report:
 
 
 class Reindex:
-    """`dry`: only count what would be rebuilt."""
+    """`dry`: only count what would be rebuilt. `sources`: of these alone; of all when it is None."""
 
-    def __init__(self, ledger: Ledger, vault: Vault, retention: float, *, dry: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        vault: Vault,
+        retention: float,
+        *,
+        sources: frozenset[str] | None = None,
+        dry: bool,
+    ) -> None:
+        self._sources = sources
         self._ledger = ledger
         self._vault = vault
         self._retention = retention
@@ -74,6 +83,8 @@ class Reindex:
     async def _portions(self) -> AsyncIterator[list[Found]]:
         some: list[Found] = []
         async for found in self._vault.manifests():
+            if self._sources is not None and _ref(found).source not in self._sources:
+                continue
             some.append(found)
             if len(some) == AT_ONCE:
                 yield some

@@ -61,9 +61,11 @@ class Sweeper:
         self._instance = instance
         paces = {name: Pace(settings.account(name).poll_rate) for name in clients}
         self._rounds = Rounds(settings, ledger, intake, clients, paces)
+        # What is new belongs to the shard that its source is at home on; that one asks for it.
         self._reconcilers = [
-            Reconciler(settings, ledger, intake, client, paces[name], source=name)
-            for name, client in clients.items()
+            Reconciler(settings, ledger, intake, clients[one.name], paces[one.name], source=one.name)
+            for one in settings.at_home
+            if one.name in clients
         ]
         self._downstream = Downstream(settings, ledger)
         self._carrier = Carrier(ledger, lambda: self.leading)

@@ -170,7 +170,7 @@ def submit_all(path: Path, given: Given, at_once: int, *, yes: bool, dry_run: bo
     models: Counter[str] = Counter()
     with ExitStack() as opened:
         for entry in _entries(path, given, opened):
-            settings.account(entry.submission.source)
+            settings.account_at_home(entry.submission.source)
             models[entry.submission.model] += 1
     total = models.total()
     screen.say(f"{total} to submit: " + ", ".join(f"{count} of {name}" for name, count in models.items()))

@@ -12,6 +12,7 @@ from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 from service import clock
+from service.cli import sharded
 from service.cli.context import ledger_of
 from service.errors import ConfigError, LedgerDown
 from service.metrics.exposition import exposition
@@ -32,8 +33,9 @@ def write(target: Path, settings: Settings, found: Sequence[Finding]) -> list[st
         "doctor.json": _json([one._asdict() for one in found]),
         "settings.json": _json([row._asdict() for row in settings.describe()]),
         "versions.json": _json(_versions()),
-        "metrics.txt": asyncio.run(_metrics(settings)),
     }
+    for one in sharded.each(settings):
+        parts[sharded.labelled(one, "metrics.txt")] = asyncio.run(_metrics(one))
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         _pack(file, parts)
     return list(parts)

@@ -71,9 +71,14 @@ def _root(
     _: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
     ),
+    shard: str | None = typer.Option(None, metavar="NAME", help="Instead of CATCHLIGHT_SHARD."),
 ) -> None:
     """Never lose a generation: receive the provider's callbacks, fetch every output, tell your hooks.
 
     Data goes to stdout, talk to stderr. Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 not found,
     4 unhealthy, 5 partly done. Each command explains itself with --help.
     """
+    if shard is not None:
+        from service.settings.environment import choose_shard  # noqa: PLC0415 - too slow for --help
+
+        choose_shard(shard)

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.cli import sharded
 from service.cli.family import URL_FILE
 from service.errors import ConfigError, LedgerDown
 from service.ledger import Ledger
 from service.settings import load
+from service.settings.environment import child_environment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,6 +37,8 @@ def embedded_url(settings: Settings) -> str | None:
 
 def redis_address(settings: Settings) -> str:
     """The configured Redis, else the one of a running `up`. Raises ConfigError when there is neither."""
+    if settings.shards:
+        return settings.require_redis_url()
     url = settings.redis_url or embedded_url(settings)
     if url is None:
         raise ConfigError(
@@ -44,9 +48,20 @@ def redis_address(settings: Settings) -> str:
     return url
 
 
+def for_children(settings: Settings) -> dict[str, str]:
+    """The environment of a process that works on the same Redis. Raises ConfigError as `redis_address`."""
+    address = redis_address(settings)
+    return child_environment({"shard": settings.shard} if settings.shard else {"redis_url": address})
+
+
 @asynccontextmanager
-async def opened() -> AsyncIterator[Desk]:
+async def opened(id_: str | None = None, source: str | None = None) -> AsyncIterator[Desk]:
+    """Of several shards the one that has the prediction of that id, or else is the home of the source."""
     settings = load()
+    if id_ is not None:
+        settings = await sharded.holding(settings, id_, source)
+    elif source is not None:
+        settings = sharded.at_home_of(settings, source)
     async with ledger_of(settings) as ledger:
         yield Desk(settings, ledger)
 
@@ -58,7 +73,7 @@ async def ledger_of(settings: Settings) -> AsyncIterator[Ledger]:
     try:
         yield ledger
     except LedgerDown as error:
-        if settings.redis_url:
+        if settings.redis_url or settings.shards:
             raise
         hint = f"{error}; is `catchlight up` running in this folder?"
         raise LedgerDown(hint, error.retry_after) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import checks, screen, server_checks
+from service.cli import checks, screen, server_checks, sharded
 from service.cli.context import ledger_of
 from service.cli.exits import UNHEALTHY, USAGE
 from service.errors import ConfigError, InvalidInput
@@ -33,7 +33,8 @@ def command(
 ) -> None:
     """Test every assumption: settings, Redis and its durability, roles, storage, provider, secrets, hooks.
 
-    Exit code 4: something fails. With --role it is 0 as long as one process of that role beats.
+    Exit code 4: something fails. With --role it is 0 as long as one process of that role beats, of several
+    shards one on each.
     """
     try:
         settings = load()
@@ -63,18 +64,30 @@ def _bundle(target: Path, settings: Settings, found: Sequence[Finding]) -> None:
 async def _probed(settings: Settings, role: str) -> list[Finding]:
     if role not in ROLES:
         raise InvalidInput("--role", f"is one of {', '.join(ROLES)}")
+    return [await _beats(one, role) for one in sharded.each(settings)]
+
+
+async def _beats(settings: Settings, role: str) -> Finding:
     async with ledger_of(settings) as ledger:
         alive = [one.instance for one in await ledger.roles.alive() if one.role == role]
+    name = sharded.labelled(settings, f"role.{role}")
     if alive:
-        return [Finding(f"role.{role}", State.OK, f"alive: {', '.join(alive)}")]
-    return [Finding(f"role.{role}", State.FAIL, f"no {ROLES[role]} beats", f"catchlight {role}")]
+        return Finding(name, State.OK, f"alive: {', '.join(alive)}")
+    return Finding(name, State.FAIL, f"no {ROLES[role]} beats", f"catchlight {role}")
 
 
 async def _examined(settings: Settings) -> list[Finding]:
-    server, storage, providers = await asyncio.gather(
-        server_checks.server(settings), checks.storage(), checks.providers(settings)
+    storage, providers, *servers = await asyncio.gather(
+        checks.storage(), checks.providers(settings), *map(_server, sharded.each(settings))
     )
-    return [*checks.of_settings(settings), *server, *storage, *providers]
+    found = [finding for server in servers for finding in server]
+    return [*checks.of_settings(settings), *found, *storage, *providers]
+
+
+async def _server(settings: Settings) -> list[Finding]:
+    """About the Redis of one shard, which the names of the checks say, or about the only one."""
+    found = await server_checks.server(settings)
+    return [one._replace(name=sharded.labelled(settings, one.name)) for one in found]
 
 
 def _tell(found: Sequence[Finding], *, as_json: bool, no_color: bool = False) -> None:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service import embedded
-from service.cli.processes import python
+from service.cli.processes import python, several
 from service.cli.supervisor import Child
 from service.errors import ConfigError
+from service.settings.environment import SHARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from service.settings import Settings
@@ -40,9 +41,12 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def redis_for(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str, list[Child]]]:
-    """(URL, the child that serves it, if any); an embedded server's URL stands in the data folder then."""
-    if settings.redis_url:
+def redis_for(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str | None, list[Child]]]:
+    """(URL, the child that serves it, if any); an embedded server's URL stands in the data folder then.
+
+    No URL where there are several shards.
+    """
+    if settings.redis_url or settings.shards:
         yield settings.redis_url, []
         return
     port = embedded.free_port()
@@ -55,12 +59,14 @@ def redis_for(settings: Settings, environment: Mapping[str, str]) -> Iterator[tu
         url_file.unlink(missing_ok=True)
 
 
-def roles(environment: Mapping[str, str], processes: int = 1) -> list[Child]:
-    """Receiver first: from its first second no callback is turned away for want of a worker."""
-    names = [f"work-{number}" for number in range(1, processes + 1)] if processes > 1 else ["work"]
-    work = python("workers", "work")
+def roles(environment: Mapping[str, str], processes: int = 1, shards: Sequence[str] = ()) -> list[Child]:
+    """Receiver first: from its first second no callback is turned away for want of a worker.
+
+    One receiver for all shards; of the others each has its own, `processes` workers among them.
+    """
+    of_each = [{**environment, SHARD: name} for name in shards] or [dict(environment)]
     return [
-        Child("serve", python("service.cli", "serve"), environment, "ready role=serve"),
-        *(Child(name, work, environment, "ready role=work") for name in names),
-        Child("sweep", python("workers", "sweep"), environment, "ready role=sweep"),
+        *several("serve", python("service.cli", "serve"), environment, 1),
+        *(child for one in of_each for child in several("work", python("workers", "work"), one, processes)),
+        *(child for one in of_each for child in several("sweep", python("workers", "sweep"), one, 1)),
     ]

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def operating() -> AsyncIterator[tuple[Desk, Operator]]:
-    async with opened() as desk, wavespeed.open_http() as http:
+async def operating(
+    id_: str | None = None, source: str | None = None
+) -> AsyncIterator[tuple[Desk, Operator]]:
+    """As `opened`."""
+    async with opened(id_, source) as desk, wavespeed.open_http() as http:
         # The command itself says what it did; of the log only what went wrong is news.
         logs.configure("warning", desk.settings.log_format)
         clients = wavespeed.clients(desk.settings.accounts, http)

@@ -7,11 +7,10 @@ import asyncio
 import typer
 
 from service.cli import errands, screen
-from service.cli.context import redis_address
+from service.cli.context import for_children
 from service.cli.hooks import AsJson, Name, known, target
 from service.hooks.explained import IN_STREAM, explain
 from service.settings import load
-from service.settings.environment import child_environment
 
 START_MARGIN = 30.0
 """Seconds that a process of the workers may take beyond the hook's own time-out."""
@@ -24,7 +23,7 @@ def command(name: Name, as_json: AsJson = False) -> None:
     """
     settings = load()
     hook = known(settings, name)
-    environment = child_environment({"redis_url": redis_address(settings)}) if hook.is_stream else None
+    environment = for_children(settings) if hook.is_stream else None
     answer = asyncio.run(
         errands.run("ping", name, patience=hook.timeout + START_MARGIN, environment=environment)
     )

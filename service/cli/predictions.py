@@ -88,8 +88,8 @@ def explain(id_: Id, source: Source = None) -> None:
 
 
 async def _one(id_: str, source: str | None) -> tuple[Desk, dict[str, Any]]:
-    async with opened() as desk:
-        ref = await desk.ledger.reading.find(check_id(id_), source, desk.settings.source_names)
+    async with opened(check_id(id_), source) as desk:
+        ref = await desk.ledger.reading.find(id_, source, desk.settings.source_names)
         prediction = await desk.ledger.reading.prediction(ref)
     if prediction is None:
         raise NotFound(f"no prediction {id_}")

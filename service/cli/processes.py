@@ -14,9 +14,10 @@ from service.cli.supervisor import (
     keep_until_signal,
     to_stderr,
 )
+from service.settings.environment import SHARD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -24,12 +25,16 @@ def python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def run(role: str, command: list[str], environment: Mapping[str, str], processes: int, grace: float) -> int:
+def several(role: str, command: list[str], environment: Mapping[str, str], processes: int) -> list[Child]:
+    """`work-1`, `work-2`; one alone is `work`. Of a shard, its name stands in between."""
+    shard = environment.get(SHARD)
+    name = f"{role}-{shard}" if shard else role
+    names = [f"{name}-{number}" for number in range(1, processes + 1)] if processes > 1 else [name]
+    return [Child(one, command, environment, f"ready role={role}") for one in names]
+
+
+def run(children: Sequence[Child], grace: float) -> int:
     """Until a signal and the drain after it. The exit code: 0, or that of a child that cannot start."""
-    children = [
-        Child(f"{role}-{number}", command, environment, f"ready role={role}")
-        for number in range(1, processes + 1)
-    ]
     try:
         asyncio.run(keep_until_signal(Supervisor(children, relay=to_stderr, grace=grace + KILL_MARGIN)))
     except ChildFailed as failure:

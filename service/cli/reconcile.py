@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli import errands, screen
-from service.cli.context import ledger_of, redis_address
+from service.cli import errands, screen, sharded
+from service.cli.context import for_children, ledger_of
 from service.drift import NUMBERS, QUERIES, summed
 from service.durations import parse_duration
 from service.errors import ConfigError, InvalidInput, NotFound
 from service.settings import load
-from service.settings.environment import child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +39,7 @@ def command(
     no run yet.
     """
     settings = load()
+    settings = sharded.at_home_of(settings, source) if source else settings
     reports = asyncio.run(_last(settings, source)) if last else _looked(settings, since, source)
     if not reports:
         raise NotFound("nothing was reconciled yet")
@@ -59,7 +59,7 @@ def _looked(settings: Settings, since: str, source: str | None) -> list[dict[str
         raise InvalidInput("--since", str(error)) from error
     if not 0 < seconds <= LONGEST:
         raise InvalidInput("--since", "must be more than 0 and at most 7d, which is all that is listed")
-    asked = [settings.account(source)] if source else settings.accounts
+    asked = [settings.account_at_home(source)] if source else settings.at_home
     names = [one.name for one in asked if one.key]
     if not names:
         raise ConfigError(
@@ -70,7 +70,7 @@ def _looked(settings: Settings, since: str, source: str | None) -> list[dict[str
 
 
 async def _reconcile(settings: Settings, seconds: float, names: Sequence[str]) -> list[dict[str, Any]]:
-    environment = child_environment({"redis_url": redis_address(settings)})
+    environment = for_children(settings)
     reports: list[dict[str, Any]] = await errands.run(
         "reconcile", f"{seconds:g}", *names, patience=PATIENCE, environment=environment
     )

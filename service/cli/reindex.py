@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli import errands, screen
-from service.cli.context import opened, redis_address
+from service.cli.context import for_children, opened
 from service.cli.exits import PARTLY, USAGE
-from service.settings.environment import child_environment
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -54,7 +53,7 @@ async def _reindex(*, acts: bool) -> dict[str, Any]:
 
 
 async def _asked(settings: Settings, *, acts: bool) -> dict[str, Any]:
-    environment = child_environment({"redis_url": redis_address(settings)})
+    environment = for_children(settings)
     how = () if acts else ("dry",)
     report: dict[str, Any] = await errands.run("reindex", *how, patience=PATIENCE, environment=environment)
     return report

@@ -56,9 +56,9 @@ def command(
 async def _single(
     id_: str, source: str | None, step: From, *, new_id: bool, dry_run: bool, as_json: bool
 ) -> None:
-    async with operating() as (desk, operator):
+    async with operating(check_id(id_), source) as (desk, operator):
         if dry_run:
-            ref = await desk.ledger.reading.find(check_id(id_), source, desk.settings.source_names)
+            ref = await desk.ledger.reading.find(id_, source, desk.settings.source_names)
         else:
             ref = await operator.replay(id_, source, step.value, new_id=new_id)
     if as_json:

@@ -130,9 +130,9 @@ async def _decide(
     wait: bool,
     as_json: bool,
 ) -> None:
-    async with opened() as desk:
+    async with opened(check_id(id_), source) as desk:
         logs.configure("warning", desk.settings.log_format)
-        ref = await desk.ledger.reading.find(check_id(id_), source, desk.settings.source_names)
+        ref = await desk.ledger.reading.find(id_, source, desk.settings.source_names)
         await reviewing.decide(desk.ledger, ref, index, decision, reviewer)
         screen.say(f"{decision} of output {index} of {ref.id}, by {reviewer.by}: {_NEXT[decision]}")
         prediction = await (_carried_out if wait else _now)(desk.ledger, ref)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service import clock, troubles
-from service.cli import screen
+from service.cli import screen, sharded
 from service.cli.context import ledger_of
 from service.cli.exits import UNHEALTHY
 from service.drift import NUMBERS
@@ -31,15 +31,24 @@ def command(
     """One screen of health: what is wrong, worst first, each with the command that ends it; then the counts.
 
     Exit code 4: Redis does not answer or takes nothing more, a role is missing while work waits, no worker
-    can store, more fetches fail than succeed, the secret is not the provider's, or a hook takes nothing.
+    can store, more fetches fail than succeed, the secret is not the provider's, or a hook takes nothing. Of
+    several shards each gets its screen.
     """
     settings = load()
+    if sharded.undecided(settings):
+        healthy = _of_all(sharded.each(settings), as_json=as_json)
+    else:
+        healthy = _of_one(settings, as_json=as_json)
+    if not healthy:
+        raise typer.Exit(UNHEALTHY)
+
+
+def _of_one(settings: Settings, *, as_json: bool) -> bool:
     try:
         facts = asyncio.run(_facts(settings))
     except LedgerDown as error:
         if as_json:
-            down = Trouble("redis", State.FAIL, str(error), "catchlight doctor")
-            screen.data({"healthy": False, "problems": [down.public()], "redis": False})
+            screen.data(_away(error))
         raise
     problems = troubles.judge(facts)
     healthy = troubles.healthy(problems)
@@ -47,8 +56,38 @@ def command(
         screen.data(public(facts, problems, healthy=healthy))
     else:
         _show(facts, problems, healthy=healthy, no_color=settings.no_color)
-    if not healthy:
-        raise typer.Exit(UNHEALTHY)
+    return healthy
+
+
+def _of_all(shards: Sequence[Settings], *, as_json: bool) -> bool:
+    """One screen after the other; a shard whose Redis is away does not hide the next."""
+    told: dict[str, dict[str, Any]] = {}
+    for one in shards:
+        name = one.shard or ""
+        if not as_json:
+            screen.line(f"shard {name}")
+        try:
+            facts = asyncio.run(_facts(one))
+        except LedgerDown as error:
+            told[name] = _away(error)
+            if not as_json:
+                screen.heading("unhealthy", str(error), no_color=one.no_color)
+        else:
+            problems = troubles.judge(facts)
+            told[name] = public(facts, problems, healthy=troubles.healthy(problems))
+            if not as_json:
+                _show(facts, problems, healthy=told[name]["healthy"], no_color=one.no_color)
+        if not as_json:
+            screen.line("")
+    healthy = all(one["healthy"] for one in told.values())
+    if as_json:
+        screen.data({"healthy": healthy, "shards": told})
+    return healthy
+
+
+def _away(error: LedgerDown) -> dict[str, Any]:
+    down = Trouble("redis", State.FAIL, str(error), "catchlight doctor")
+    return {"healthy": False, "problems": [down.public()], "redis": False}
 
 
 async def _facts(settings: Settings) -> Facts:

@@ -94,7 +94,7 @@ def _refuse_beside_a_file(
 
 
 async def _submit(submission: Submission, key: str | None, *, watch: bool, as_json: bool) -> None:
-    async with operating() as (desk, operator):
+    async with operating(source=submission.source) as (desk, operator):
         ref = await operator.submit(submission, key)
         if not as_json:
             screen.line(ref.id)
@@ -158,7 +158,7 @@ def track(
 async def _track(
     ids: list[str], model: str, metadata: dict[str, Any], source: str | None, *, as_json: bool
 ) -> None:
-    async with operating() as (desk, operator):
+    async with operating(source=source or DEFAULT_SOURCE) as (desk, operator):
         refs = [await operator.track(id_, model, metadata, source) for id_ in ids]
         predictions = [await _now(desk.ledger, ref) for ref in refs]
     if as_json:

@@ -35,6 +35,7 @@ ROWS = (
     Row("show", "predictions:show", "Show one prediction.", "show pred_abc123 --json"),
     Row("explain", "predictions:explain", "Tell the story of one prediction.", "explain pred_abc123"),
     Row("status", "status:command", "One screen of health.", "status"),
+    Row("shards", "shards:command", "Which source is on which Redis, and how each does.", "shards --json"),
     Row("top", "top:command", "Watch what is wrong and what comes through.", "top --every 5"),
     Row("replay", "replay:command", "Do it again from a step.", "replay stage:dead since:1d --dry-run"),
     Row("reconcile", "reconcile:command", "Find what nobody told us of.", "reconcile --since 24h"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import family
+from service.cli import family, sharded
 from service.cli.supervisor import (
     KILL_MARGIN,
     ChildFailed,
@@ -44,22 +44,25 @@ def command(
 async def _up(settings: Settings, processes: int) -> None:
     log_format = "console" if settings.log_format == "auto" and sys.stderr.isatty() else settings.log_format
     with family.redis_for(settings, child_environment({})) as (redis_url, servers):
-        environment = child_environment({"redis_url": redis_url, "log_format": log_format})
-        children = [*servers, *family.roles(environment, processes)]
+        where = {"redis_url": redis_url} if redis_url else {}
+        environment = child_environment(where | {"log_format": log_format})
+        shards = [one.shard for one in sharded.each(settings) if one.shard]
+        children = [*servers, *family.roles(environment, processes, shards)]
         supervisor = Supervisor(children, relay=to_stderr, grace=settings.grace + KILL_MARGIN)
         await keep_until_signal(
             supervisor, started=lambda: _say_where(settings, redis_url, embedded=bool(servers))
         )
 
 
-def _say_where(settings: Settings, redis_url: str, *, embedded: bool) -> None:
+def _say_where(settings: Settings, redis_url: str | None, *, embedded: bool) -> None:
     base = f"http://{settings.host}:{settings.port}"
     kind = "embedded" if embedded else "yours"
+    servers = {kind: redis_url} if redis_url else {one.name: one.redis_url for one in settings.shards}
     lines = [
         f"dashboard  {base}/",
         *(f"callbacks  {base}{source.path}" for source in settings.accounts if source.secrets),
         f"API        {base}/api/v1/predictions",
-        f"redis      {mask_url(redis_url)} ({kind})",
+        *(f"redis      {mask_url(url)} ({name})" for name, url in servers.items()),
         f"storage    {settings.effective_storage_url}",
         *(f"warning    {warning}" for warning in settings.warnings()),
         "ready role=up",

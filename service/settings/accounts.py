@@ -15,10 +15,15 @@ _LIKE_FOLDERS = ("held", "derived")
 """A source's files stand in a folder of its name, beside these of ours."""
 
 
-def _name(text: str) -> str:
+def named(text: str) -> str:
+    """Raises ValueError for what can be no name in a path, a folder or a label."""
     if not _NAME.fullmatch(text):
         raise ValueError("must be 1 to 64 of a-z, 0-9, _ and -")
-    if text in _LIKE_FOLDERS:
+    return text
+
+
+def _name(text: str) -> str:
+    if named(text) in _LIKE_FOLDERS:
         raise ValueError("is the name of a folder of ours in the storage: choose another")
     return text
 

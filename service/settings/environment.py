@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX = "CATCHLIGHT_"
+SHARD = _PREFIX + "SHARD"
 _UNPREFIXED = ("REDIS_URL", "WAVESPEED_API_KEY", "PORT")
+
+
+def choose_shard(name: str) -> None:
+    """As if it had been set: for this process and those that it starts."""
+    os.environ[SHARD] = name
 
 
 def child_environment(changes: Mapping[str, str], *, inherit: bool = True) -> dict[str, str]:

@@ -103,6 +103,10 @@ def _host(text: str) -> str:
     )
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(entry) for entry in _entries(value))
+
+
 def _networks(value: Any) -> tuple[Any, ...]:
     return tuple(_network(entry) for entry in _entries(value))
 
@@ -206,6 +210,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret), _shown(_mask)]
 Secrets = Annotated[tuple[Secret, ...], BeforeValidator(_secrets)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Reasons = Annotated[tuple[str, ...], BeforeValidator(_reasons)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 HttpUrl = Annotated[str, AfterValidator(_public_url), _shown(mask_url)]

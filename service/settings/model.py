@@ -41,10 +41,11 @@ from service.settings.fields import (
     is_loopback,
     longer_than,
 )
+from service.settings.shards import Shard, checked
 
 UNPREFIXED = ("redis_url", "wavespeed_api_key", "port", "no_color")
 """Settings that are also honoured without `CATCHLIGHT_` in front."""
-TABLES = ("hooks", "sources", "moderation")
+TABLES = ("hooks", "sources", "shards", "moderation")
 """Settings that only the file can hold."""
 DEFAULT_SOURCE = "wavespeed"
 """The account of the unprefixed variables."""
@@ -188,6 +189,8 @@ class Fields(BaseModel):
     )
     hooks: tuple[Hook, ...] = setting((), "`[[hooks]]`: whom we tell")
     sources: tuple[Declared, ...] = setting((), "`[[sources]]`: more provider accounts")
+    shards: tuple[Shard, ...] = setting((), "`[[shards]]`: several Redis primaries, each with some sources")
+    shard: str | None = setting(None, "Of several shards, the one that this process works for; all otherwise")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -257,3 +260,22 @@ class Fields(BaseModel):
         if twins := sorted({path for path in paths if paths.count(path) > 1}):
             raise ValueError(f"two sources have the path {', '.join(twins)}: give each one of its own")
         return sources
+
+    @field_validator("shards")
+    @classmethod
+    def _refuse_odd_shards(cls, shards: tuple[Shard, ...], info: ValidationInfo) -> tuple[Shard, ...]:
+        if shards and info.data.get("redis_url"):
+            raise ValueError("CATCHLIGHT_REDIS_URL is set too, and both say where Redis is: remove one")
+        known = {DEFAULT_SOURCE, *(source.name for source in info.data.get("sources", ()))}
+        for shard in shards:
+            if strangers := sorted(set(shard.sources) - known):
+                raise ValueError(f"{shard.name} has the source {', '.join(strangers)}, which is not declared")
+        return tuple(checked(shards))
+
+    @field_validator("shard")
+    @classmethod
+    def _refuse_unknown_shard(cls, shard: str | None, info: ValidationInfo) -> str | None:
+        names = [one.name for one in info.data.get("shards", ())]
+        if shard is not None and "shards" in info.data and shard not in names:
+            raise ValueError(f"there is no shard {shard}: [[shards]] are {', '.join(names) or 'none'}")
+        return shard

@@ -1,24 +1,29 @@
 """Values that stand elsewhere: `{ env = "NAME" }` or `{ file = "/path" }` in place of a secret text.
 
-In a hook's `headers`, and as `key` and `secrets` of a source.
+In a hook's `headers`, as `key` and `secrets` of a source, and as `redis_url` of a shard.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.settings.sources import PREFIX, Found, Reading, entry_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Resolve = Callable[[dict[str, Any], Mapping[str, str]], tuple[dict[str, Any], list[str]]]
 
 
 def resolved(reading: Reading, environ: Mapping[str, str]) -> Reading:
     """The same with every reference replaced by what it refers to."""
-    of_tables: dict[str, Resolve] = {"hooks": _of_hook, "sources": _of_source}
+    of_tables: dict[str, Resolve] = {
+        "hooks": _of_hook,
+        "sources": partial(_of_fields, ("key", "secrets")),
+        "shards": partial(_of_fields, ("redis_url",)),
+    }
     for table, resolve in of_tables.items():
         if table in reading.found:
             reading = _resolved(reading, table, resolve, environ)
@@ -51,9 +56,11 @@ def _of_hook(hook: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str
     return hook | {"headers": headers}, problems
 
 
-def _of_source(source: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    fields, problems = dict(source), []
-    for name in ("key", "secrets"):
+def _of_fields(
+    names: Sequence[str], entry: dict[str, Any], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    fields, problems = dict(entry), []
+    for name in names:
         told = fields.get(name)
         try:
             if isinstance(told, dict):

@@ -12,6 +12,7 @@ from service.hooks import Hook
 from service.moderation import Override
 from service.settings.accounts import Declared
 from service.settings.model import TABLES, UNPREFIXED, Fields
+from service.settings.shards import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ _NAMES = list(Fields.model_fields)
 _KEYS = {
     "hooks": [str(field.validation_alias or name) for name, field in Hook.model_fields.items()],
     "sources": list(Declared.model_fields),
+    "shards": list(Shard.model_fields),
     "moderation": [field.name for field in fields(Override)],
 }
 

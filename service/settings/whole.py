@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from types import MappingProxyType
+from typing import Self
 from urllib.parse import urlsplit
 
 from service.errors import ConfigError, InvalidInput
@@ -11,6 +12,7 @@ from service.settings.accounts import plain
 from service.settings.fields import is_loopback
 from service.settings.model import DEFAULT_SOURCE, TABLES, Fields
 from service.settings.rows import SettingRow, rows
+from service.settings.shards import home
 from service.sources import Source
 
 _KEPT_BY_PROVIDER = 7 * 86400
@@ -81,6 +83,38 @@ class Settings(Fields):
             )
         return found
 
+    @property
+    def at_home(self) -> tuple[Source, ...]:
+        """The sources whose new predictions come here: all, unless this is one of several shards.
+
+        What a shard knows already of another's source it polls for to the end: that one has moved.
+        """
+        return tuple(one for one in self.accounts if self._is_at_home(one.name))
+
+    def _is_at_home(self, source: str) -> bool:
+        return self.shard is None or self.home_of(source) == self.shard
+
+    def home_of(self, source: str) -> str | None:
+        """The name of the shard that a source is at home on; None where there are none."""
+        return home(source, self.shards).name if self.shards else None
+
+    def account_at_home(self, name: str | None = None) -> Source:
+        """As `account`, for what begins here. Raises InvalidInput for a source of another shard, too."""
+        account = self.account(name)
+        if not self._is_at_home(account.name):
+            home_of_it = self.home_of(account.name)
+            raise InvalidInput(
+                "source", f"{account.name} is at home on the shard {home_of_it}, and this is {self.shard}"
+            )
+        return account
+
+    def of_shard(self, name: str) -> Self:
+        """As a process has them that works for that shard alone. Raises ConfigError for an unknown one."""
+        names = [shard.name for shard in self.shards]
+        if name not in names:
+            raise ConfigError(f"there is no shard {name}: declared are {', '.join(names) or 'none'}")
+        return self.model_copy(update={"shard": name})
+
     def callback_url(self, source: str | None = None) -> str | None:
         """Where the provider shall call back; None while we have no public address."""
         return self.public_url and f"{self.public_url}{self.account(source).path}"
@@ -100,13 +134,25 @@ class Settings(Fields):
             )
 
     def require_redis_url(self) -> str:
-        """Only `up` and `demo` bring a server of their own."""
+        """Of the shard, where there are several. Only `up` and `demo` bring a server of their own."""
+        if self.shards:
+            return self._redis_of_shard()
         if self.redis_url is None:
             raise ConfigError(
                 "CATCHLIGHT_REDIS_URL: is not set. Set it to redis://host:port/0, or run `catchlight up`, "
                 "which brings a server"
             )
         return self.redis_url
+
+    def _redis_of_shard(self) -> str:
+        found = next((shard for shard in self.shards if shard.name == self.shard), None)
+        if found is None:
+            names = ", ".join(shard.name for shard in self.shards)
+            raise ConfigError(
+                f"CATCHLIGHT_SHARD: is not set, and there are several: {names}. Name one, or say "
+                "`catchlight --shard NAME …`; `catchlight shards` tells which source is on which"
+            )
+        return found.redis_url
 
     def warnings(self) -> list[str]:
         """What is allowed and probably not meant: one sentence each, naming the setting."""
@@ -140,6 +186,10 @@ class Settings(Fields):
                 yield f'[[sources]] "{source.name}": has no secrets, so that all its callbacks are refused'
             if source.key is None:
                 yield f'[[sources]] "{source.name}": has no key, so that nothing of it is polled or submitted'
+        taken = {self.home_of(name) for name in self.source_names}
+        for shard in self.shards:
+            if shard.name not in taken:
+                yield f'[[shards]] "{shard.name}": no source is at home there; give it one with `sources`'
 
     def _warnings_of_tokens(self) -> Iterator[str]:
         for name in ("admin_token", "viewer_token"):

@@ -67,6 +67,11 @@ class Access:
         self._tokens = tuple(known)
         self._attempts = attempts or Attempts()
 
+    @property
+    def asks(self) -> bool:
+        """For a token, and so there are sessions to end."""
+        return bool(self._tokens)
+
     def check(self, scope: Scope) -> None:
         """Raises Refusal: 401, 403, or 429 after too many wrong tokens."""
         headers = Headers(scope=scope)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -35,7 +36,10 @@ from service.web.sign_in import SignIn
 from service.web.turned_away import TurnedAway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.routing import BaseRoute
 
     from service.settings import Settings
     from service.sources import Source
@@ -43,23 +47,47 @@ if TYPE_CHECKING:
 log = structlog.get_logger("serve")
 
 
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The application over one Redis, and what whoever stands before several of them needs of each."""
+
+    app: Starlette
+    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]
+    ledger: Ledger
+    dashboard: Dashboard
+
+
 def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEADLINE) -> Starlette:
     """Raises ConfigError for an odd address of Redis, or no secret: who cannot verify must not receive."""
     settings.require_webhook_secrets()
+    access = Access(tokens.configured(settings))
+    return assembled(settings, redis_url, access, body_deadline=body_deadline).app
+
+
+def assembled(
+    settings: Settings,
+    redis_url: str,
+    access: Access,
+    *,
+    beside: Sequence[str] = (),
+    body_deadline: float = body.DEADLINE,
+) -> Assembled:
+    """`beside`: the names of all shards, where this is one of those that a process serves.
+
+    Raises ConfigError for an odd address of Redis.
+    """
     ledger = Ledger(redis_url, settings.retention, urgent_within=settings.urgent_within)
     intake = Intake(ledger)
-    sources = settings.accounts
+    sources = settings.at_home
     http = wavespeed.open_http()
-    clients = wavespeed.clients(sources, http)
+    clients = wavespeed.clients(settings.accounts, http)
     turned_away = TurnedAway(ledger.refusals)
     watch = SecretWatch(ledger, sources, clients, settings.drift_after)
     gathering = Gathering(ledger.measuring)
     told = Told(turned_away, watch, gathering)
     receiver = Receiver(intake, sources, settings.max_body, told, body_deadline=body_deadline)
     operator = Operator(settings, ledger, intake, clients)
-    known = tokens.configured(settings)
-    access = Access(known)
-    dashboard = Dashboard(settings, ledger, operator, can_sign_out=bool(known))
+    dashboard = Dashboard(settings, ledger, operator, can_sign_out=access.asks, beside=beside)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -76,30 +104,36 @@ def build(settings: Settings, redis_url: str, *, body_deadline: float = body.DEA
         for last in (intake.drained, turned_away.put_away, gathering.put_away, http.aclose, ledger.aclose):
             await last()
 
-    # Without redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
-    api, runs = Api(ledger, operator, settings.max_body), Runs(ledger, settings.max_body)
-    metrics = Metrics(ledger, [hook.name for hook in settings.hooks]).routes()
-    guarded = [*api.routes(), *runs.routes(), *metrics, *dashboard.routes()]
-    inner = Router(guarded, redirect_slashes=False)
     callbacks = _callbacks(receiver, sources)
     app = Starlette(
-        routes=[
-            *callbacks,
-            *Health(ledger).routes(),
-            *SignIn(access, dashboard.look).routes(),
-            dashboard.look.assets.route(),
-            *(metrics if settings.metrics_open else ()),
-            Mount("/", inner, middleware=[Middleware(Guarded, check=access.check)]),
-        ],
+        routes=[*callbacks, *_for_people(settings, access, ledger, operator, dashboard)],
         exception_handlers=dashboard.exception_handlers(),
     )
-    # Callbacks go past all that is made for people: their endpoint answers whatever happens to it.
+    # Callbacks go past all that is made for people: their endpoint answers whatever happens to it. Without
+    # redirects: `/x/` is not `/x`, and a sender's POST would not follow one.
     pages = app.build_middleware_stack()
     door = Router(callbacks, redirect_slashes=False, default=pages, lifespan=lifespan)
     # Starlette's own middleware would stand inside its answer to a bug, and that answer has headers too.
     app.middleware_stack = Headed(door, https=(settings.public_url or "").startswith("https:"))
     app.state.live = dashboard.live
-    return app
+    return Assembled(app, lifespan, ledger, dashboard)
+
+
+def _for_people(
+    settings: Settings, access: Access, ledger: Ledger, operator: Operator, dashboard: Dashboard
+) -> list[BaseRoute]:
+    """Probes, the way in, and behind it the API and the pages."""
+    api, runs = Api(ledger, operator, settings.max_body), Runs(ledger, settings.max_body)
+    metrics = Metrics(ledger, [hook.name for hook in settings.hooks]).routes()
+    guarded = [*api.routes(), *runs.routes(), *metrics, *dashboard.routes()]
+    inner = Router(guarded, redirect_slashes=False)
+    return [
+        *Health({"": ledger}).routes(),
+        *SignIn(access, dashboard.look).routes(),
+        dashboard.look.assets.route(),
+        *(metrics if settings.metrics_open else ()),
+        Mount("/", inner, middleware=[Middleware(Guarded, check=access.check)]),
+    ]
 
 
 @asynccontextmanager

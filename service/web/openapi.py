@@ -59,6 +59,7 @@ _SIGNED = [
     )
 ]
 _VERBOSE = _parameter("verbose", "query", STRING, "What people want to know as well")
+_SHARD = _parameter("shard", "query", STRING, "Of several shards, whose data; an id finds its own")
 _NEXT = _parameter("next", "query", STRING, "The path to go on to")
 
 
@@ -110,8 +111,10 @@ def _guarded(
     parameters: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """An operation for whoever has a token or a session, or is on this machine when no token is set."""
-    usual = (401, 403, 429, 503, *((408, 413, 422) if body else ()))
-    operation = _public(summary, answers, *refusals, *usual, body=body, parameters=parameters)
+    usual = {400, 401, 403, 404, 429, 503, *((408, 413, 422) if body else ())}
+    operation = _public(
+        summary, answers, *{*refusals, *usual}, body=body, parameters=[*(parameters or ()), _SHARD]
+    )
     del operation["security"]
     return operation
 

@@ -22,6 +22,7 @@ from service.web.app import build
 from service.web.body import BODY_IS_HERE
 from service.web.joined import Joined
 from service.web.problems import Problem
+from service.web.shards import Shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,12 +191,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings, redis_url: str, *, reuse_port: bool = False) -> int:
-    """Serve until a signal; the exit code. Raises ConfigError for a missing secret or a taken address."""
+def run(settings: Settings, redis_url: str | None, *, reuse_port: bool = False) -> int:
+    """Serve until a signal; the exit code. Raises ConfigError for a missing secret or a taken address.
+
+    Without an address of Redis: all shards.
+    """
     logs.configure(settings.log_level, settings.log_format)
     failpoints.arm(settings.failpoints)
-    app = build(settings, redis_url)
-    asyncio.run(_agreed(redis_url, settings.retention))
+    app = Shards(settings) if redis_url is None else build(settings, redis_url)
+    for url in [redis_url] if redis_url else [shard.redis_url for shard in settings.shards]:
+        asyncio.run(_agreed(url, settings.retention))
     _allow_open_files(CONNECTIONS_MOST + BACKLOG)
     garbage.settle()
     with bound(settings.host, settings.port, reuse_port=reuse_port) as listening:

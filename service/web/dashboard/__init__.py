@@ -23,7 +23,7 @@ from service.web.dashboard import (
 )
 from service.web.dashboard.desk import Desk
 from service.web.dashboard.live import Live
-from service.web.dashboard.look import Look
+from service.web.dashboard.look import Look, Which
 from service.web.dashboard.media import Media
 from service.web.dashboard.shelf import Shelf
 from service.web.dashboard.troubled import Troubled
@@ -59,8 +59,18 @@ _PAGES: tuple[Page, ...] = (
 
 
 class Dashboard:
-    def __init__(self, settings: Settings, ledger: Ledger, operator: Operator, *, can_sign_out: bool) -> None:
-        self.look = Look(settings.environment, can_sign_out=can_sign_out)
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        operator: Operator,
+        *,
+        can_sign_out: bool,
+        beside: Sequence[str] = (),
+    ) -> None:
+        """`beside`: the names of all shards between which a reader may go; empty where there is one Redis."""
+        which = Which(settings.shard, beside)
+        self.look = Look(settings.environment, which, can_sign_out=can_sign_out)
         self.live = Live(ledger)
         self._shelf = Shelf(settings, ledger)
         self._desk = Desk(ledger, operator, settings, self.look, self._shelf)

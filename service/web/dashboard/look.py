@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
@@ -15,7 +15,7 @@ from service.web.dashboard.filters import FILTERS
 from service.web.tokens import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -40,11 +40,21 @@ _MENU = (
 )
 
 
+class Which(NamedTuple):
+    """Of several shards, whose pages these are, and all between which one may go from here."""
+
+    shard: str | None = None
+    beside: Sequence[str] = ()
+
+
 class Look:
-    def __init__(self, environment: str | None = None, *, can_sign_out: bool = False) -> None:
+    def __init__(
+        self, environment: str | None = None, which: Which | None = None, *, can_sign_out: bool = False
+    ) -> None:
         """`environment`: which one this is, for whoever has several open."""
         self.assets = Assets()
         self._environment = environment
+        self._which = which or Which()
         self._can_sign_out = can_sign_out
         # Autoescape without exception: models, prompts and errors are strangers' words.
         self._templates = Environment(
@@ -76,6 +86,8 @@ class Look:
                 "operates": role is Role.OPERATOR,
                 "signed_in": role is not None and self._can_sign_out,
                 "environment": self._environment,
+                "shard": self._which.shard,
+                "shards": self._which.beside if role is not None else (),
                 "path": request.url.path,
                 "here": _address(request),
                 "menu": _MENU if role is not None else (),

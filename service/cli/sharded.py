@@ -1,0 +1,62 @@
+"""Where there are several shards: which of them a command is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.errors import Conflict, LedgerDown, NotFound
+from service.ledger import Ledger
+from service.operator import DEFAULT_SOURCE
+
+if TYPE_CHECKING:
+    from service.prediction import Ref
+    from service.settings import Settings
+
+
+def undecided(settings: Settings) -> bool:
+    """There are several, and nobody said which."""
+    return bool(settings.shards) and settings.shard is None
+
+
+def each(settings: Settings) -> list[Settings]:
+    """Of every shard its own; or those that are, where there are none or one is chosen."""
+    return [settings.of_shard(one.name) for one in settings.shards] if undecided(settings) else [settings]
+
+
+def labelled(settings: Settings, check: str) -> str:
+    """Whose finding it is: `redis.write` of the shard b is `b.redis.write`."""
+    return f"{settings.shard}.{check}" if settings.shard else check
+
+
+def at_home_of(settings: Settings, source: str | None) -> Settings:
+    """Those of the shard of a source. Raises InvalidInput for a source that nobody has declared."""
+    account = settings.account(source or DEFAULT_SOURCE)
+    home = settings.home_of(account.name) if undecided(settings) else None
+    return settings.of_shard(home) if home else settings
+
+
+async def holding(settings: Settings, id_: str, source: str | None) -> Settings:
+    """Those of the shard that has the prediction. Raises NotFound, Conflict, and LedgerDown.
+
+    All are asked: a source may have moved, and left there what began before.
+    """
+    if not undecided(settings):
+        return settings
+    found: list[tuple[Ref, Settings]] = []
+    away: LedgerDown | None = None
+    for one in each(settings):
+        ledger = Ledger(one.require_redis_url(), one.retention)
+        try:
+            found.append((await ledger.reading.find(id_, source, one.source_names), one))
+        except NotFound:
+            continue
+        except LedgerDown as error:
+            away = LedgerDown(f"the shard {one.shard}: {error}", error.retry_after)
+        finally:
+            await ledger.aclose()
+    if len(found) > 1:
+        where = ", ".join(f"{ref.source} on {one.shard}" for ref, one in found)
+        raise Conflict(f"{id_} exists more than once ({where}); name one with --source or --shard")
+    if not found:
+        raise away or NotFound(f"no prediction {id_}")
+    return found[0][1]
