@@ -23,9 +23,9 @@ LAYERS = (
     ),
     (
         "authorities wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login "
-        "garbage"
+        "garbage effort"
     ),
-    "intake operator reviewing comparing runs troubles",
+    "intake operator reviewing comparing runs troubles capacity",
     "web cli simulator",
 )
 """The rooms of `service`, ground first: each imports its own layer and those before it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service import clock, failpoints
+from service.effort.told import HOOK, TURNED_BY_PLACES, TURNED_BY_RATE
 from service.hooks import Dead, Delivered, Parked, Retry, asked_wait, decide, decide_probe
 from workers.outage import written
 from workers.send import Answer, send
@@ -39,16 +40,19 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
     gate = shop.gates[hook.name]
     # One slow hook never fills the worker: the others' deliveries and all fetching go on.
     if wait := gate.enter(shop.monotonic()):
+        if not gate.open:
+            shop.meter.count(f"{TURNED_BY_PLACES if gate.crowded else TURNED_BY_RATE}{hook.name}")
         # Not one by one, for as long as it is down: what waits would be as much work as what is delivered.
         await (_park(shop, delivery) if gate.open else _give_back(shop, delivery, wait))
         return
     began, failed, asked, probe = shop.monotonic(), True, 0.0, gate.open
     try:
         await failpoints.reach("deliver.before_send")
-        if hook.is_stream:
-            answer = await _written(shop, hook, delivery)
-        else:
-            answer = await send(shop.hook_client, hook, delivery.event_id, delivery.body.encode())
+        with shop.meter.inside(HOOK + hook.name):
+            if hook.is_stream:
+                answer = await _written(shop, hook, delivery)
+            else:
+                answer = await send(shop.hook_client, hook, delivery.event_id, delivery.body.encode())
         failed = not answer.taken
         asked = asked_wait(answer.status, answer.retry_after, clock.now())
     except asyncio.CancelledError:
@@ -58,6 +62,7 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
         took = shop.monotonic() - began
         gate.leave(shop.monotonic(), took, failed=failed, asked=asked)
         shop.gathering.observe("delivery", took, hook.name)
+        shop.meter.count("attempts")
     if not failed:
         await failpoints.reach("deliver.after_2xx")
     await _settle(shop, delivery, answer, took, probe=probe)

@@ -168,7 +168,8 @@ class Download:
             # Bytes that are already here are handed out without waiting, and so without a look at the clock.
             if began >= self._patience.deadline:
                 raise OutputUnavailable(f"not finished within {self._limits.total:g} s")
-            chunk = await self._body.readany()
+            with self._place.asking():
+                chunk = await self._body.readany()
         except _LIBRARY_ERRORS as error:
             raise _outcome(error) from error
         finally:
@@ -215,26 +216,28 @@ async def _follow(
     """The first answer that is not a redirect, and the deadline of all that comes of it."""
     deadline = asyncio.get_running_loop().time() + limits.total
     with _refusals_as_outputs(redirected=False):
-        deadline += await place.take(session.guard.check_url(url).host)
-        response = await _get(session, url, limits, deadline)
+        response, deadline = await _get(session, url, limits, deadline, place)
     for _ in range(_MOST_REDIRECTS):
         if response.status not in _REDIRECTS:
             return response, deadline
         with _refusals_as_outputs(redirected=True):
             url = _redirect_target(response, url)
-            deadline += await place.take(session.guard.check_url(url).host)
-            response = await _get(session, url, limits, deadline)
+            response, deadline = await _get(session, url, limits, deadline, place)
     if response.status in _REDIRECTS:
         response.close()
         raise OutputRefused("refused_redirect", f"more than {_MOST_REDIRECTS} redirects")
     return response, deadline
 
 
-async def _get(session: GuardedSession, url: str, limits: Limits, deadline: float) -> aiohttp.ClientResponse:
+async def _get(
+    session: GuardedSession, url: str, limits: Limits, deadline: float, place: Place
+) -> tuple[aiohttp.ClientResponse, float]:
+    deadline += await place.take(session.guard.check_url(url).host)
     latest = asyncio.get_running_loop().time() + limits.connect + limits.idle
     try:
-        async with asyncio.timeout_at(min(latest, deadline)):
-            return await session.get(url, connect=limits.connect)
+        with place.asking():
+            async with asyncio.timeout_at(min(latest, deadline)):
+                return await session.get(url, connect=limits.connect), deadline
     except _LIBRARY_ERRORS as error:
         raise _outcome(error) from error
 

@@ -48,6 +48,8 @@ class Flight:
         self._turns: OrderedDict[str, _Host] = OrderedDict()
         self.bytes = 0
         """On their way, of each host its share at most."""
+        self.asking = 0
+        """Downloads that wait for their origin just now: for its answer, or for more of it."""
 
     @property
     def guess(self) -> int:
@@ -61,6 +63,28 @@ class Flight:
     @property
     def waiting(self) -> int:
         return sum(len(host.line) for host in self._turns.values())
+
+    def levels(self) -> dict[str, float]:
+        """What is said of it with every beat."""
+        for_bytes, for_host = self.waiting_for()
+        return {
+            "downloads": self.downloads,
+            "origin": self.asking,
+            "bytes": self.bytes,
+            "bytes_most": self._most,
+            "for_bytes": for_bytes,
+            "for_host": for_host,
+        }
+
+    def waiting_for(self) -> tuple[int, int]:
+        """How many wait because too many bytes are on their way, and how many for others from their host."""
+        for_bytes = for_host = 0
+        for host in self._turns.values():
+            if self.bytes >= self._most or host.bytes >= self._share:
+                for_bytes += len(host.line)
+            else:
+                for_host += len(host.line)
+        return for_bytes, for_host
 
     @contextmanager
     def place(self) -> Iterator[Place]:
@@ -165,6 +189,15 @@ class Place:
         began = clock()
         self._host, self._size = await self._flight.begin(name)
         return clock() - began
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While its origin is waited for."""
+        self._flight.asking += 1
+        try:
+            yield
+        finally:
+            self._flight.asking -= 1
 
     def expect(self, size: int) -> None:
         """It is so many bytes, or says so."""

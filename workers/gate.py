@@ -49,13 +49,18 @@ class Gate:
         quarters = 1 if (self._mean or 0) > SLOW else 3
         return min(self._most, max(1, self._concurrency * quarters // 4))
 
+    @property
+    def crowded(self) -> bool:
+        """Whoever comes now is turned away for the attempts under way, and not for the rate."""
+        return self._busy >= self.places
+
     def enter(self, now: float) -> float:
         """0: make the attempt, and `leave` after it; a probe, when the breaker is open. Else the seconds to
         come back after, or until the next probe.
         """
         if self.open and now < self._probe_at:
             return self._probe_at - now
-        if self._busy >= self.places or (self._pace and self._pace.wait(now)):
+        if self.crowded or (self._pace and self._pace.wait(now)):
             return self._in_line(now)
         if self.open:
             self._probe_at = now + self._probe

@@ -72,8 +72,11 @@ async def fetch_and_keep(
             shop.gathering.count(STORAGE_FAILED)
     else:
         _observe(shop, time.monotonic() - began, KEPT)
+        shop.meter.count("outputs")
+        shop.meter.count("bytes", output.bytes or 0)
         return None
     _observe(shop, time.monotonic() - began, FAILED)
+    shop.meter.count("fetches_failed")
     notes.append(Note(Step.FETCHED, f"{output.index} failed: {problem}"[:300]))
     return f"output {output.index}: {problem}"
 
@@ -126,7 +129,8 @@ async def _keep(
 async def _heard(shop: Workshop, key: str, *, held: bool) -> float | None:
     """None, too, when the file cannot be read again just now: nothing is kept back or lost for that."""
     try:
-        return await shop.opinion.of(lambda: shop.vault.chunks(key, held=held))
+        with shop.meter.inside("opinion"):
+            return await shop.opinion.of(lambda: shop.vault.chunks(key, held=held))
     except (NotFound, StorageError):
         return None
 

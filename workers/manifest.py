@@ -48,6 +48,11 @@ async def write(shop: Workshop, record: PredictionRecord, outputs: Sequence[Outp
     A text that is not clean is an output too: where stored files keep the manifest in the open, such texts
     stand in a second one under `held/`.
     """
+    with shop.meter.inside("manifests"):
+        await _written(shop, record, outputs, end)
+
+
+async def _written(shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], end: Commit) -> None:
     key = f"{folder(record)}/{layout.MANIFEST}"
     said = _said(record) if record.payload else await _said_before(shop, key, outputs)
     whole = await _content(shop, record, outputs, end)

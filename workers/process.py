@@ -19,7 +19,7 @@ from service.durations import jittered
 from service.errors import NotFound, TryLater
 from service.ledger import Commit, Note
 from service.moderation import Action
-from service.prediction import Disposition, Reason, Stage, Step, Verdict
+from service.prediction import TERMINAL, Disposition, Reason, Stage, Step, Verdict
 from workers import alone, manifest, payload, review
 from workers.keep import expire, fetch_and_keep, withdraw
 from workers.outage import written
@@ -286,6 +286,7 @@ async def _commit(shop: Workshop, record: PredictionRecord, commit: Commit) -> N
         lambda: held.commit(record.ref, Stage.WORKING, token, commit, before), str(record.ref)
     )
     await failpoints.reach("commit.after")
+    shop.meter.count("predictions", int(kept and commit.to in TERMINAL))
     if commit.events:
         await failpoints.reach("outbox.after")
     log.info(

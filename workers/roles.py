@@ -64,11 +64,13 @@ async def _work(settings: Settings) -> None:
             {PROCESS: jobs.process_prediction, DELIVER: jobs.deliver_event},
             settings.concurrency,
         )
+        shop.meter.watch(lambda: _places(loop, settings.concurrency))
         beats = asyncio.create_task(
             shop.ledger.roles.keep_beating(
                 "work",
                 shop.name,
                 lambda: Said(loop.running, shop.room.trouble, settings.concurrency, shop.room.free),
+                shop.meter,
             )
         )
         stopper = asyncio.create_task(_when(stopping, loop.stop))
@@ -81,6 +83,11 @@ async def _work(settings: Settings) -> None:
         finally:
             await end(beats, stopper, declaring)
             await asyncio.to_thread(_unregister, worker)
+
+
+def _places(loop: Loop, most: int) -> dict[str, float]:
+    """Jobs in flight; and whether that is all that may be."""
+    return {"in_flight": loop.running, "full": loop.running >= most}
 
 
 async def _find_out(shop: Workshop) -> None:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.effort import Meter
 from service.ending import end
 from service.ledger import Ledger
 from service.metrics.gathering import Gathering
@@ -58,6 +59,7 @@ class Workshop:
     hooks: dict[str, Hook]
     gates: dict[str, Gate]
     """One for each hook."""
+    meter: Meter
     monotonic: Callable[[], float] = time.monotonic
     """Of the gates."""
 
@@ -105,7 +107,9 @@ async def opened(settings: Settings, name: str) -> AsyncIterator[Workshop]:
             hook.name: Gate(settings.concurrency, hook.rate, settings.breaker_probe, hook.concurrency)
             for hook in settings.hooks
         },
+        meter=Meter(),
     )
+    shop.meter.watch(shop.flight.levels)
     beside = [
         asyncio.create_task(leases.keep()),
         asyncio.create_task(shop.room.watch()),

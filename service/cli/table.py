@@ -37,6 +37,7 @@ ROWS = (
     Row("status", "status:command", "One screen of health.", "status"),
     Row("shards", "shards:command", "Which source is on which Redis, and how each does.", "shards --json"),
     Row("top", "top:command", "Watch what is wrong and what comes through.", "top --every 5"),
+    Row("capacity", "capacity:command", "What bounds it, and would more help?", "capacity --minutes 15"),
     Row("replay", "replay:command", "Do it again from a step.", "replay stage:dead since:1d --dry-run"),
     Row("reconcile", "reconcile:command", "Find what nobody told us of.", "reconcile --since 24h"),
     Row("reindex", "reindex:command", "Rebuild the ledger from storage.", "reindex --from storage --dry-run"),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from service import clock, keys
+from service.effort import Meter
+from service.effort.told import read
+from service.ending import end
 from service.errors import LedgerDown
 from service.late_log import LateLog
 from service.ledger.connection import reaching
@@ -14,6 +18,7 @@ from service.ledger.connection import reaching
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from service.effort import Effort
     from service.ledger.connection import Redis
 
 log = LateLog("role")
@@ -24,7 +29,7 @@ _NAMED_FOR = 86_400.0
 """Seconds after its last beat that a killed role's name is kept: no two clocks are so far apart."""
 CLOCKS_APART = 30.0
 """Seconds between a process' clock and the server's, above which we warn: a signature may be 300 s old."""
-_TOLD = ("beat_at", "since", "in_flight", "trouble", "slots", "free_bytes")
+_TOLD = ("beat_at", "since", "in_flight", "trouble", "slots", "free_bytes", "effort", "wrote_in")
 _TROUBLE_MOST = 300
 _SYNCHRONISE = "synchronise the clocks (NTP): genuine callbacks look stale, and hooks refuse our events"
 
@@ -41,6 +46,10 @@ class Said:
     """Jobs that it may have in flight."""
     free_bytes: int | None = None
     """Of the fuller disk that it stores on; None where that is no disk."""
+    effort: Effort | None = None
+    """In the last minute; None of a version that does not tell, and at the very beginning."""
+    wrote_in: float | None = None
+    """Seconds that its last beat took: one write of Redis, with its way to the disk."""
 
 
 SILENT = Said()
@@ -62,13 +71,19 @@ class Roles:
         self.answered_at: float | None = None
         """When Redis took a beat of this process last."""
 
-    async def keep_beating(self, role: str, instance: str, saying: Callable[[], Said] = Said) -> None:
-        """Until cancelled, through outages, and then leave."""
-        apart, since = False, clock.now()
+    async def keep_beating(
+        self, role: str, instance: str, saying: Callable[[], Said] = Said, meter: Meter | None = None
+    ) -> None:
+        """Until cancelled, through outages, and then leave. What `meter` measures meanwhile is told, too."""
+        apart, since, wrote_in = False, clock.now(), None
+        meter = meter or Meter()
+        looking = asyncio.create_task(meter.keep_looking())
         try:
             while True:
+                said, began = replace(saying(), effort=meter.told(), wrote_in=wrote_in), time.monotonic()
                 try:
-                    ahead = await self.beat(role, instance, since=since, said=saying())
+                    ahead = await self.beat(role, instance, since=since, said=said)
+                    wrote_in = time.monotonic() - began
                     if (now_apart := abs(ahead) > CLOCKS_APART) and not apart:
                         log.warning("clock.apart", redis_ahead=round(ahead, 1), fix=_SYNCHRONISE)
                     apart, self.answered_at = now_apart, clock.now()
@@ -76,6 +91,7 @@ class Roles:
                     log.warning("redis.away", error=str(error))
                 await asyncio.sleep(BEAT_EVERY)
         finally:
+            await end(looking)
             try:
                 await self.leave(role, instance)
             except LedgerDown as error:
@@ -90,6 +106,8 @@ class Roles:
             "beat_at": f"{now:.3f}",
             "since": "" if since is None else f"{since:.3f}",
             "trouble": said.trouble[:_TROUBLE_MOST],
+            "effort": said.effort.text() if said.effort else "",
+            "wrote_in": "" if said.wrote_in is None else f"{said.wrote_in:.4f}",
         } | {
             name: "" if number is None else str(number)
             for name, number in (
@@ -129,7 +147,8 @@ class Roles:
 
 def _named(name: str, told: Sequence[str | None]) -> Alive:
     role, _, instance = name.partition(":")
-    beat_at, since, in_flight, trouble, slots, free = told
+    beat_at, since, in_flight, trouble, slots, free, effort, wrote_in = told
     numbers = [int(number) if number else None for number in (in_flight, slots, free)]
-    said = Said(numbers[0], trouble or "", numbers[1], numbers[2])
+    took = float(wrote_in) if wrote_in else None
+    said = Said(numbers[0], trouble or "", numbers[1], numbers[2], read(effort), took)
     return Alive(role, instance, float(beat_at or 0), float(since) if since else None, said)
