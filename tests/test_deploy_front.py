@@ -1,14 +1,14 @@
-"""deploy/nginx.conf and deploy/systemd, run: a callback through nginx, and the units' exact command lines."""
+"""deploy/nginx.conf, deploy/Caddyfile and deploy/systemd, run: callbacks, and the units' exact commands."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import shlex
-import shutil
-import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,35 +17,19 @@ import httpx
 import pytest
 
 from service import embedded
-from tests.house import ROOT
-from tests.serving import PATH, SECRET, callback, serving, sign
+from tests import fronts
+from tests.serving import PATH, SECRET, callback, role, serving, sign
 from tests.test_deploy_files import UNITS, unit, variables
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
-FRONT = ROOT / "deploy" / "nginx.conf"
+    Front = Callable[[Path, Sequence[int]], AbstractContextManager[str]]
 
-needs_nginx = pytest.mark.skipif(
-    shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None, reason="nginx is missing"
-)
-
-
-def nginx(folder: Path, text: str, *arguments: str) -> list[str]:
-    """The command of one that keeps to a folder, whatever this machine's own is configured to."""
-    (folder / "site.conf").write_text(text)
-    scratch = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "nginx.conf").write_text(
-        # As root it would become somebody who may not write to the folder.
-        f"{'user root; ' if os.geteuid() == 0 else ''}daemon off; pid {folder}/pid;\nworker_processes 1;\n"
-        f"events {{}}\nhttp {{\naccess_log off;\n{scratch}include {folder}/site.conf;\n}}\n"
-    )
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
-    return [program, "-e", "stderr", "-c", str(folder / "nginx.conf"), *arguments]
+needs_nginx = pytest.mark.skipif(fronts.of_nginx() is None, reason="nginx is missing")
+each_front = pytest.mark.parametrize("front", [pytest.param(fronts.nginx, marks=needs_nginx), fronts.caddy])
 
 
 @needs_nginx
@@ -53,58 +37,95 @@ def test_the_shipped_nginx_configuration_is_valid(tmp_path: Path) -> None:
     key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=hooks.example"
     files = ["-keyout", f"{tmp_path}/privkey.pem", "-out", f"{tmp_path}/fullchain.pem"]
     subprocess.run(["openssl", *key.split(), *files], check=True, capture_output=True)
-    text = FRONT.read_text().replace("/etc/ssl/catchlight/", f"{tmp_path}/")
-    done = subprocess.run(nginx(tmp_path, text, "-t"), capture_output=True, text=True, check=False)
+    text = fronts.NGINX.read_text().replace("/etc/ssl/catchlight/", f"{tmp_path}/")
+    command = fronts.nginx_command(tmp_path, text, "-t")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "[warn]" not in done.stderr
 
 
-@contextmanager
-def proxied(folder: Path, port: int) -> Iterator[str]:
-    """The shipped front without its certificate, before a receiver on that port."""
-    front = embedded.free_port()
-    kept = [line for line in FRONT.read_text().splitlines() if "ssl_" not in line]
-    text = "\n".join(kept).replace("listen 443 ssl", f"listen 127.0.0.1:{front}")
-    text = text.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
-    process = subprocess.Popen(nginx(folder, text), stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{front}"
-
-    def answers() -> bool:
-        try:
-            return httpx.get(url).status_code == 404
-        except httpx.HTTPError:
-            return False
-
-    try:
-        wait_until(answers, what="nginx answers")
-        yield url
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(10)
+def test_the_shipped_caddyfile_is_valid_and_formatted() -> None:
+    for arguments in (["validate", "--adapter", "caddyfile", "--config"], ["fmt", "--diff"]):
+        command = [str(fronts.OF_CADDY), *arguments, str(fronts.CADDY)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert '"warn"' not in done.stderr
 
 
-@needs_nginx
+@each_front
 @pytest.mark.anyio
-async def test_a_signed_callback_passes_the_shipped_nginx_and_nothing_else_does(
-    tmp_path: Path, redis_url: str
+async def test_a_signed_callback_passes_the_shipped_front_and_nothing_else_does(
+    front: Front, tmp_path: Path, redis_url: str
 ) -> None:
+    """With one of its two receivers away."""
     async with serving(redis_url) as server:
-        with proxied(tmp_path, server.port) as front:
-            async with httpx.AsyncClient(base_url=front, trust_env=False, timeout=10) as sender:
-                body = callback(input={"text": "ä" * 100_000})
-                answer = await sender.post(PATH, content=body, headers=sign(body))
-                assert (answer.status_code, answer.json()["outcome"]) == (200, "new")
+        with front(tmp_path, [server.port]) as url:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as sender:
+                for number in range(4):
+                    body = callback(f"pred_{number}", input={"text": "ä" * 100_000})
+                    answer = await sender.post(PATH, content=body, headers=sign(body))
+                    assert (answer.status_code, answer.json()["outcome"]) == (200, "new")
                 for path in ("/", "/api/v1/predictions", "/metrics", "/readyz?verbose"):
                     assert (await sender.get(path)).status_code == 404
                 large = await sender.post(PATH, content=b"x" * (9 << 20))
                 assert large.status_code == 413
 
 
+@each_front
+@pytest.mark.anyio
+async def test_no_callback_fails_while_two_receivers_are_replaced_one_after_the_other(
+    front: Front, tmp_path: Path, redis_url: str
+) -> None:
+    """As an update does it, under a steady stream of callbacks."""
+    ports = [embedded.free_port(), embedded.free_port()]
+    over = asyncio.Event()
+    with ExitStack() as stack:
+
+        def start(port: int, version: str) -> ExitStack:
+            (folder := tmp_path / f"{port}-{version}").mkdir()
+            receiver = ExitStack()
+            process = receiver.enter_context(role(folder, redis_url, port=port)).process
+            receiver.callback(process.wait, 30)
+            receiver.callback(process.terminate)
+            stack.push(receiver)
+            return receiver
+
+        old = [await asyncio.to_thread(start, port, "old") for port in ports]
+        url = stack.enter_context(front(tmp_path, ports))
+        sending = asyncio.create_task(_send_until(over, url))
+        for port, receiver in zip(ports, old, strict=True):
+            await asyncio.to_thread(receiver.close)
+            await asyncio.to_thread(start, port, "new")
+        over.set()
+        answers = await sending
+    assert len(answers) > 20
+    # What a receiver had written when it went is `known` to the one that is asked then.
+    assert set(answers) <= {"new", "known"}
+
+
+async def _send_until(over: asyncio.Event, url: str) -> list[str]:
+    """The answers to callbacks that are sent at a steady pace, whatever becomes of the ones before."""
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as sender:
+
+        async def send(number: int) -> str:
+            body = callback(f"pred_{number}")
+            answer = await sender.post(PATH, content=body, headers=sign(body))
+            return str(answer.json()["outcome"]) if answer.is_success else answer.text
+
+        async with asyncio.TaskGroup() as group:
+            sent: list[asyncio.Task[str]] = []
+            while not over.is_set():
+                sent.append(group.create_task(send(len(sent))))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 0.01)
+    return [task.result() for task in sent]
+
+
 def test_the_units_exact_command_lines_become_ready_and_end_when_asked_to(
     tmp_path: Path, redis_url: str
 ) -> None:
     """With the credentials and the environment that systemd would give them."""
-    tokens = {"wavespeed_api_key": "k" * 16, "admin_token": "a" * 32}
+    tokens = {"wavespeed_api_key": "k" * 16, "admin_token": "a" * 32, "viewer_token": "v" * 32}
     secrets = {"redis_url": redis_url, "webhook_secrets": SECRET} | tokens
     for name, text in secrets.items():
         (tmp_path / name).write_text(text + "\n")
@@ -148,7 +169,35 @@ def environment(path: Path, folder: Path) -> dict[str, str]:
         "CATCHLIGHT_PROVIDER_URL": "http://127.0.0.1:9/api/v3",
     }
     for name, value in told.items():
-        told[name] = value.replace("/var/lib/catchlight", str(folder / "state")).replace(
-            "/etc/catchlight", str(folder)
+        told[name] = (
+            value.replace("%i", "0")
+            .replace("/var/lib/catchlight", str(folder / "state"))
+            .replace("/etc/catchlight", str(folder))
         )
     return here | told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it is for root, who becomes somebody else")
+def test_the_command_for_root_has_the_settings_and_secrets_that_the_units_have(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "redis_url").write_text("redis://catchlight:pass$word@10.0.0.9:6379/0\n")
+    (tmp_path / "secrets" / "viewer_token").write_text("")
+    (tmp_path / "environment").write_text(
+        '# `id`\n\nCATCHLIGHT_REVIEW_REASONS=a&b $(id)\nCATCHLIGHT_ENVIRONMENT="two words"'
+    )
+    (tmp_path / "catchlight.toml").write_text("concurrency = 3\n")
+    shipped = (UNITS[0].parent / "catchlight").read_text()
+    for old, new in {
+        "/etc/catchlight": str(tmp_path),
+        "/opt/catchlight/bin": str(Path(sys.executable).parent),
+        "=catchlight --": "=root --",
+    }.items():
+        assert old in shipped
+        shipped = shipped.replace(old, new)
+    command = ["sh", "-c", shipped, "catchlight", "config", "show", "--json"]
+    told = json.loads(subprocess.check_output(command, cwd=tmp_path, env={"PATH": os.environ["PATH"]}))
+    shown = {one["variable"]: one["value"] for one in told["settings"]}
+    assert shown["CATCHLIGHT_REVIEW_REASONS"] == "a&b $(id)"
+    assert shown["CATCHLIGHT_ENVIRONMENT"] == "two words"
+    assert shown["CATCHLIGHT_CONCURRENCY"] == "3"
+    assert "10.0.0.9" in shown["CATCHLIGHT_REDIS_URL"]
