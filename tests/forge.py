@@ -27,10 +27,11 @@ import service
 import workers
 
 REQUEST_MOST = 128 * 1024
-"""Bytes of a request: JSON with `module`, `arguments`, `environment`, `folder` and `group`."""
+"""Bytes of a request: JSON with `module`, `arguments`, `environment`, `folder`, `group` and `network`."""
 DESCRIPTORS = 4
 """That come with it: stdin, stdout, stderr, and a pipe that is told the process' id and later its status."""
 _PR_SET_PDEATHSIG = 1
+_CLONE_NEWNET = 0x4000_0000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def become(order: Order) -> None:
     for number, descriptor in enumerate(order.streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if wanted["network"]:
+        _enter(wanted["network"])
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
@@ -123,6 +126,15 @@ def become(order: Order) -> None:
     random.seed()
     sys.argv = [wanted["module"], *wanted["arguments"]]
     runpy.run_module(wanted["module"], run_name="__main__", alter_sys=True)
+
+
+def _enter(namespace: str) -> None:
+    """As `nsenter --net=` does."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(namespace, os.O_RDONLY)
+    if libc.setns(descriptor, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns", namespace)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

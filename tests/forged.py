@@ -60,6 +60,8 @@ _forge = Forge()
 class Forged(subprocess.Popen[Any]):
     """A `Popen` of `python [-P] -m service.cli …` or `python -m workers …` that is forked, where it can be.
 
+    In front may stand `nsenter --net=…`.
+
     Of its options it takes the streams, `cwd`, `env`, `process_group=0` and the text ones.
     """
 
@@ -86,6 +88,7 @@ class Forged(subprocess.Popen[Any]):
             "environment": env,
             "folder": os.fspath(cwd or Path.cwd()),
             "group": more[-1] == 0,
+            "network": module[2],
         }
         streams = [given if given >= 0 else own for own, given in enumerate((p2cread, c2pwrite, errwrite))]
         self._teller, theirs = os.pipe()
@@ -137,8 +140,14 @@ class Forged(subprocess.Popen[Any]):
         return self.returncode
 
 
-def _module(command: Sequence[str], environment: Mapping[str, str] | None) -> tuple[str, list[str]] | None:
-    """The module and its arguments, if a fork of the forge is the same as a start of it."""
+def _module(
+    command: Sequence[str], environment: Mapping[str, str] | None
+) -> tuple[str, list[str], str] | None:
+    """Module, arguments and the network namespace, if a fork of the forge is the same as a start of it."""
+    network = ""
+    match list(command):
+        case ["nsenter", str(first), *rest] if first.startswith("--net="):
+            network, command = first.removeprefix("--net="), rest
     match list(command):
         case [sys.executable, "-P", "-m", module, *arguments] | [sys.executable, "-m", module, *arguments]:
             odd = [
@@ -147,7 +156,7 @@ def _module(command: Sequence[str], environment: Mapping[str, str] | None) -> tu
                 if name.startswith(_DIFFERENT) and os.environ.get(name) != value
             ]
             if module in MODULES and environment is not None and not odd:
-                return module, arguments
+                return module, arguments, network
     return None
 
 

@@ -108,11 +108,11 @@ async def _reading(url: str) -> AsyncIterator[Reading]:
         await ledger.aclose()
 
 
-async def ledger(history: History, url: str, ids: Sequence[str]) -> None:
+async def ledger(history: History, url: str, ids: Sequence[str], source: str = wavespeed.SOURCE) -> None:
     places = asyncio.Semaphore(AT_ONCE)
 
     async def dump(reading: Reading, id_: str) -> None:
-        ref = Ref(wavespeed.SOURCE, id_)
+        ref = Ref(source, id_)
         async with places:
             try:
                 found, error = await waited_out(lambda: reading.prediction(ref), id_), None
