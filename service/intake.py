@@ -10,8 +10,9 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from service import clock, failpoints
+from service import clock, failpoints, tracing
 from service.errors import LedgerDown
+from service.tracing import telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ def _anew(error: LedgerDown) -> LedgerDown:
 class Intake:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._tracer = tracing.tracer()
         self._gathering: _Batch | None = None
         self._last: asyncio.Task[Sequence[Outcome | LedgerDown]] | None = None
         self._unanswered: set[asyncio.Future[None]] = set()
@@ -106,10 +108,15 @@ class Intake:
         Raises LedgerDown: then it may or may not have been written, and coming again is safe.
         """
         # Encoded before it joins: what cannot be encoded is its own caller's bug, not the batch's.
-        encoded = arrival.encoded(clock.now())
+        now = clock.now()
+        encoded = arrival.encoded(now)
         waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._open(len(encoded)).add(encoded, waiting)
-        return await waiting
+        if self._tracer is None:
+            return await waiting
+        outcome = await waiting
+        telling.queued(self._tracer, arrival, outcome, now)
+        return outcome
 
     async def accept_all(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         return await asyncio.gather(*(self.accept(arrival) for arrival in arrivals))

@@ -61,6 +61,11 @@ def configure(level: str, format_: Literal["auto", "console", "json"]) -> None:
     logging.getLogger("rq.worker").setLevel(logging.CRITICAL)
 
 
+def also(processor: structlog.typing.Processor) -> None:
+    """Let every line pass by it, as it is said; after `configure`, also for loggers that are in use."""
+    structlog.get_config()["processors"].insert(1, processor)
+
+
 class _Line:
     """Where structlog's lines end: whole, whoever else writes."""
 
@@ -130,6 +135,11 @@ def _as_json(_: Any, __: str, event: structlog.typing.EventDict) -> str:
 def tidy(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """A stranger's text becomes short and printable, and URLs lose their credentials and queries."""
     return {name: _tidied(name, value) for name, value in event.items()}
+
+
+def shown(text: str) -> str:
+    """As it would stand in a line."""
+    return str(_tidied("", text))
 
 
 def _tidied(name: str, value: Any) -> Any:

@@ -20,6 +20,7 @@ from service.ledger import Arrival
 from service.ledger.intents import Intent
 from service.ledger.runs import NO_TURN
 from service.prediction import TERMINAL, Ref, Step, Via
+from service.tracing import telling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,9 +83,12 @@ class Operator:
         await failpoints.reach("submit.before_intent")
         if earlier := await self._ledger.intents.begin(intent):
             return self._again(earlier, intent)
+        began = clock.now()
         ref = Ref(submission.source, await self._post(submission, intent))
         await failpoints.reach("submit.after_post")
-        await self._write_down(ref, submission, intent)
+        with telling.beginning("submit", ref, began, "client") as span:
+            span.say("catchlight.model", submission.model)
+            await self._write_down(ref, submission, intent)
         await failpoints.reach("submit.after_write")
         return ref
 

@@ -13,12 +13,14 @@ from service.errors import Conflict, InvalidInput
 from service.ledger.query import parse, parse_deliveries
 from service.ledger.runs import Kind, Left, Order, Turn
 from service.prediction import TERMINAL, Ref, Stage
+from service.tracing import telling
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from service.ledger import DeliveryRecord, Ledger
     from service.ledger.runs import Run
+    from service.tracing.span import Span
 
     Member = tuple[str, str]
     """Of a run, with the instant that its plan tells of it."""
@@ -129,8 +131,17 @@ async def _take_turn(ledger: Ledger, run: Run, turn: Turn, member: str) -> None:
 
 async def replay(ledger: Ledger, ref: Ref, step: str, *, new_id: bool, occasion: str, turn: Turn) -> None:
     """One prediction from a step. Raises Conflict for a record that cannot be read."""
+    with telling.beginning("replay", ref) as span:
+        span.say("catchlight.from", step)
+        await _replay(ledger, ref, step, span, new_id=new_id, occasion=occasion, turn=turn)
+
+
+async def _replay(
+    ledger: Ledger, ref: Ref, step: str, span: Span, *, new_id: bool, occasion: str, turn: Turn
+) -> None:
     if step == "fetch":
-        await ledger.predictions.replay(ref, turn, new_id=new_id)
+        in_trace = f"{span.id():016x}" if span.id() else ""
+        await ledger.predictions.replay(ref, turn, new_id=new_id, span=in_trace)
         return
     ids = await ledger.reading.deliveries_of(ref)
     if new_id:

@@ -23,7 +23,7 @@ LAYERS = (
     ),
     (
         "authorities wavespeed ledger queues logs metrics storage darkroom embedded failpoints ending login "
-        "garbage effort"
+        "garbage effort tracing"
     ),
     "intake operator reviewing comparing runs troubles capacity",
     "web cli simulator",

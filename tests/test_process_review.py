@@ -17,7 +17,7 @@ from service.simulator.scenario import Scenario
 from tests import origin
 from tests.faults.moves import illegal_moves
 from tests.workplace import dispositions, role, shop_of, steps, until, workplace
-from workers import process, workshop
+from workers import commits, process, workshop
 from workers.outputs import plan
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ async def test_what_is_dead_stays_dead_while_its_held_output_is_released(
         record = await place.ledger.predictions.lease(ref, 10, "here")
         assert record is not None
         outputs = plan(record, record.payload["outputs"])
-        end = process._given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED, "it crashed")
+        end = commits.given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED, "it crashed")
         assert await place.ledger.predictions.commit(ref, Stage.WORKING, record.token, end)
         await place.delivered(shop, ref)
         before = types(place)

@@ -11,6 +11,7 @@ import structlog
 from service import clock, failpoints
 from service.effort.told import HOOK, TURNED_BY_PLACES, TURNED_BY_RATE
 from service.hooks import Dead, Delivered, Parked, Retry, asked_wait, decide, decide_probe
+from service.tracing import telling
 from workers.outage import written
 from workers.send import Answer, send
 
@@ -49,10 +50,7 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
     try:
         await failpoints.reach("deliver.before_send")
         with shop.meter.inside(HOOK + hook.name):
-            if hook.is_stream:
-                answer = await _written(shop, hook, delivery)
-            else:
-                answer = await send(shop.hook_client, hook, delivery.event_id, delivery.body.encode())
+            answer = await _attempted(shop, hook, delivery)
         failed = not answer.taken
         asked = asked_wait(answer.status, answer.retry_after, clock.now())
     except asyncio.CancelledError:
@@ -67,6 +65,17 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
         await failpoints.reach("deliver.after_2xx")
     await _settle(shop, delivery, answer, took, probe=probe)
     await failpoints.reach("deliver.after_write")
+
+
+async def _attempted(shop: Workshop, hook: Hook, delivery: DeliveryRecord) -> Answer:
+    with telling.delivering(delivery, hook) as span:
+        if hook.is_stream:
+            answer = await _written(shop, hook, delivery)
+        else:
+            body = delivery.body.encode()
+            answer = await send(shop.hook_client, hook, delivery.event_id, body, span.headers())
+        telling.attempted(span, answer.status, answer.error, taken=answer.taken)
+    return answer
 
 
 async def _settle(

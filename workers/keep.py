@@ -17,6 +17,7 @@ from service.metrics.gathering import FAILED, FETCHES, KEPT, STORAGE_FAILED
 from service.moderation import Action
 from service.prediction import Disposition, Step
 from service.storage import StorageError, layout
+from service.tracing import telling
 from workers.fetch import OutputBad, OutputGone, OutputRefused, OutputUnavailable, open_download
 from workers.sniff import dimensions
 
@@ -104,7 +105,9 @@ async def _keep(
     # What the second opinion may hold stands where nobody sees it until that is heard.
     doubted = is_asked and shop.opinion.holds and not held
     async with shop.room.claimed(download, held=held or doubted):
-        kept = await shop.vault.keep(key, download, held=held or doubted)
+        with telling.storing(output.index, held=held or doubted) as span:
+            kept = await shop.vault.keep(key, download, held=held or doubted)
+            span.say("catchlight.bytes", kept.bytes)
     shop.room.took()
     if is_asked:
         output.opinion = await _heard(shop, kept.key, held=held or doubted)

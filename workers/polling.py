@@ -12,6 +12,8 @@ from service import clock, events, failpoints
 from service.errors import ProviderDown, ProviderRefused, Unparseable
 from service.ledger import Arrival, Commit
 from service.prediction import Reason, Stage, Step, Verdict, Via
+from service.tracing import telling
+from service.tracing.span import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,6 +117,7 @@ class Poller:
 
     async def _poll_one(self, item: DuePoll) -> None:
         await failpoints.reach("poll.before")
+        began = clock.now()
         try:
             report = await self._client.result(item.ref.id)
         except (ProviderDown, ProviderRefused) as error:
@@ -129,15 +132,18 @@ class Poller:
             if report is None:
                 await self._unknown(item)
             else:
-                await self._answered(item, report)
+                await self._answered(item, report, began)
 
-    async def _answered(self, item: DuePoll, report: Report) -> None:
-        if report.verdict is Verdict.PENDING and self._age(item) > self._settings.deadline:
+    async def _answered(self, item: DuePoll, report: Report, began: float) -> None:
+        ended = report.verdict is not Verdict.PENDING
+        if not ended and self._age(item) > self._settings.deadline:
             await expire(self._settings, self._ledger, item.ref, Reason.DEADLINE)
             return
         arrival = Arrival(item.ref, Via.POLL, Step.POLLED, report, due_in=self._settings.poll_max)
-        outcome = await self._intake.accept(arrival)
-        if report.verdict is not Verdict.PENDING:
+        # A trace of a day's polls would be nothing else: it has the one that found something.
+        with telling.beginning("poll", item.ref, began) if ended else OFF:
+            outcome = await self._intake.accept(arrival)
+        if ended:
             log.info("polled", prediction=str(item.ref), status=report.status, outcome=outcome)
 
     async def _unknown(self, item: DuePoll) -> None:
@@ -182,9 +188,11 @@ async def expire(settings: Settings, ledger: Ledger, ref: Ref, reason: Reason) -
         "finished_at": clock.rfc3339(now),
     }
     told = events.of_prediction(ref, record.generation, public, settings.hooks, now)
-    written = await ledger.predictions.commit(
-        ref, Stage.AWAITED, "", Commit(Stage.EXPIRED, reason, events=told)
-    )
+    with telling.beginning("expire", ref) as span:
+        span.say("catchlight.reason", reason)
+        end = Commit(Stage.EXPIRED, reason, events=told)
+        written = await ledger.predictions.commit(ref, Stage.AWAITED, "", end)
+        telling.told(record, told if written else ())
     log.info("prediction.expired", prediction=str(ref), reason=reason, written=written)
 
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service import clock, events, failpoints
+from service import failpoints
 from service.durations import jittered
 from service.errors import NotFound, TryLater
 from service.ledger import Commit, Note
 from service.moderation import Action
 from service.prediction import TERMINAL, Disposition, Reason, Stage, Step, Verdict
+from service.tracing import telling
 from workers import alone, manifest, payload, review
+from workers.commits import failed_round, final, given_up, handed_back
 from workers.keep import expire, fetch_and_keep, withdraw
 from workers.outage import written
 from workers.outputs import Settled, judge, only_fetches, plan, settle
@@ -57,11 +59,12 @@ async def process(shop: Workshop, ref: Ref) -> None:
     if record is None:
         return
     async with shop.leases.holding(record):
-        await failpoints.reach("lease.taken", record.model)
-        if record.alone and not _crashed_too_often(record):
-            await _alone(shop, record)
-        else:
-            await work(shop, record)
+        with telling.working(record):
+            await failpoints.reach("lease.taken", record.model)
+            if record.alone and not _crashed_too_often(record):
+                await _alone(shop, record)
+            else:
+                await work(shop, record)
 
 
 async def _put_off(shop: Workshop, ref: Ref) -> bool:
@@ -91,10 +94,10 @@ async def _alone(shop: Workshop, record: PredictionRecord) -> None:
         code = await alone.run(record.ref, record.token, rounds * shop.settings.fetch_timeout + ALONE_MARGIN)
     except asyncio.CancelledError:
         # The child has handed back what it had, or was killed before it could.
-        await _commit(shop, record, _handed_back(record, outputs))
+        await _commit(shop, record, handed_back(record, outputs))
         raise
     if code == CANNOT_START:
-        await _commit(shop, record, _failed_round(shop, record, outputs, "its own process could not start"))
+        await _commit(shop, record, failed_round(shop, record, outputs, "its own process could not start"))
         return
     # Asked whatever the code is: a child that has committed holds it no longer.
     await written(lambda: shop.ledger.predictions.crashed(record.ref, record.token), str(record.ref))
@@ -112,13 +115,13 @@ async def work(shop: Workshop, record: PredictionRecord) -> None:
         commit = await _decide(shop, record, outputs)
     except asyncio.CancelledError:
         # A stop, or the lease is gone; in the second case the ledger refuses this.
-        await _commit(shop, record, _handed_back(record, outputs))
+        await _commit(shop, record, handed_back(record, outputs))
         raise
     except TryLater as error:
-        commit = _failed_round(shop, record, outputs, str(error))
+        commit = failed_round(shop, record, outputs, str(error))
     except Exception as error:
         # The job edge: one prediction's bug is retried on its own schedule and seen in RQ's failed jobs.
-        await _commit(shop, record, _failed_round(shop, record, outputs, f"a bug: {type(error).__name__}"))
+        await _commit(shop, record, failed_round(shop, record, outputs, f"a bug: {type(error).__name__}"))
         raise
     await _commit(shop, record, commit)
 
@@ -136,12 +139,12 @@ def _values(record: PredictionRecord) -> Sequence[object]:
 async def _decide(shop: Workshop, record: PredictionRecord, outputs: list[Output]) -> Commit:
     notes: Notes = []
     if _crashed_too_often(record):
-        return _given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED)
+        return given_up(shop, record, outputs, Reason.CRASHES_EXHAUSTED)
     if was := payload.due(record):
         return await payload.drop(shop, record, was)
     if record.verdict is not Verdict.COMPLETED:
         reason = record.said_reason or Reason.PROVIDER_FAILED
-        failed = _final(shop, record, Settled(Stage.FAILED, reason), [], notes, error=record.said_error)
+        failed = final(shop, record, Settled(Stage.FAILED, reason), [], notes, error=record.said_error)
         await manifest.leave(shop, record, failed)
         return failed
     try:
@@ -164,7 +167,7 @@ async def _attempt(
     decision = settle(outputs, failures, shop.settings.fetch_schedule)
     error = "; ".join(problems)[:500]
     if isinstance(decision, Settled):
-        end = _final(shop, record, decision, outputs, notes, error=error)
+        end = final(shop, record, decision, outputs, notes, error=error)
         await failpoints.reach("manifest.before")
         await manifest.write(shop, record, outputs, end)
         await failpoints.reach("manifest.after")
@@ -207,74 +210,32 @@ async def _check(shop: Workshop, record: PredictionRecord, output: Output) -> No
 
 
 async def _treat(shop: Workshop, record: PredictionRecord, output: Output, notes: Notes) -> str | None:
-    policy = shop.policy.of(record.ref.source)
-    action = judge(output, record.model, policy)
-    if output.disposition is Disposition.STORED and action is not Action.RELEASE and output.key:
-        # A stricter duplicate came after the file was stored.
-        try:
-            await withdraw(shop, output, output.key, output.nsfw, notes)
-        except NotFound:
-            output.reopen()
-        action = judge(output, record.model, policy)
+    action = await _judged(shop, record, output, notes)
     problem = None
     if output.open:
-        problem = await fetch_and_keep(shop, record, output, hold=action is not Action.RELEASE, notes=notes)
+        with telling.fetching(output.index, output.url or "") as span:
+            problem = await fetch_and_keep(
+                shop, record, output, hold=action is not Action.RELEASE, notes=notes
+            )
+            telling.fetched(span, output.media_type, output.bytes, problem)
     await review.carry_out(shop, record, output, notes)
     await expire(shop, record, output, notes)
     return problem
 
 
-def _final(
-    shop: Workshop,
-    record: PredictionRecord,
-    end: Settled,
-    outputs: Sequence[Output],
-    notes: Sequence[Note] = (),
-    *,
-    error: str = "",
-) -> Commit:
-    kept = [output.stored() for output in outputs]
-    now = finished_at = clock.now()
-    if was := record.was:
-        end, error, finished_at = Settled(was.stage, was.reason), was.error, was.finished_at
-    ended = dataclasses.replace(
-        record,
-        stage=end.stage,
-        reason=end.reason,
-        outputs=tuple(kept),
-        finished_at=finished_at,
-        error=error or None,
-    )
-    decided = {output.index: output.decision for output in outputs}
-    told = events.of_prediction(
-        record.ref, record.generation, ended.public(), shop.hooks.values(), now, decided=decided
-    )
-    return Commit(end.stage, end.reason, error, kept, record.failures, notes=notes, events=told)
-
-
-def _failed_round(shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], error: str) -> Commit:
-    schedule = shop.settings.fetch_schedule
-    failures = record.failures + 1
-    if failures > len(schedule):
-        return _given_up(shop, record, outputs, Reason.ATTEMPTS_EXHAUSTED, error)
-    wait = jittered(schedule[failures - 1], random.random())
-    kept = [output.stored() for output in outputs]
-    return Commit(Stage.ACCEPTED, error=error, outputs=kept, failures=failures, due_in=wait)
-
-
-def _given_up(
-    shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], reason: Reason, error: str = ""
-) -> Commit:
-    for output in outputs:
-        if output.open:
-            output.lose(reason)
-    # A review that cannot be carried out is no end of the prediction: the output waits for another decision.
-    notes = [Note(Step.REVIEWED, f"could not be carried out: {error or reason}")] if record.was else []
-    return _final(shop, record, Settled(Stage.DEAD, reason), outputs, notes, error=error)
-
-
-def _handed_back(record: PredictionRecord, outputs: Sequence[Output]) -> Commit:
-    return Commit(Stage.ACCEPTED, outputs=[output.stored() for output in outputs], failures=record.failures)
+async def _judged(shop: Workshop, record: PredictionRecord, output: Output, notes: Notes) -> Action:
+    policy = shop.policy.of(record.ref.source)
+    with telling.judging(output.index, output.nsfw) as span:
+        action = judge(output, record.model, policy)
+        if output.disposition is Disposition.STORED and action is not Action.RELEASE and output.key:
+            # A stricter duplicate came after the file was stored.
+            try:
+                await withdraw(shop, output, output.key, output.nsfw, notes)
+            except NotFound:
+                output.reopen()
+            action = judge(output, record.model, policy)
+        span.say("catchlight.action", action)
+    return action
 
 
 async def _commit(shop: Workshop, record: PredictionRecord, commit: Commit) -> None:
@@ -282,9 +243,12 @@ async def _commit(shop: Workshop, record: PredictionRecord, commit: Commit) -> N
     await failpoints.reach("commit.before")
     shop.leases.ending(record.ref)
     held, token, before = shop.ledger.predictions, record.token, record.outputs
-    kept = await written(
-        lambda: held.commit(record.ref, Stage.WORKING, token, commit, before), str(record.ref)
-    )
+    with telling.committing(commit) as span:
+        kept = await written(
+            lambda: held.commit(record.ref, Stage.WORKING, token, commit, before), str(record.ref)
+        )
+        span.say("catchlight.superseded", None if kept else "by another lease")
+        telling.told(record, commit.events if kept else ())
     await failpoints.reach("commit.after")
     shop.meter.count("predictions", int(kept and commit.to in TERMINAL))
     if commit.events:

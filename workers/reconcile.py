@@ -13,6 +13,8 @@ from service.drift import Drift
 from service.errors import ProviderDown, ProviderRefused, Unparseable
 from service.ledger import Arrival
 from service.prediction import Ref, Step, Verdict, Via
+from service.tracing import telling
+from service.tracing.span import OFF
 from workers.polling import STUMBLES_MOST, in_turn, older
 
 if TYPE_CHECKING:
@@ -119,13 +121,16 @@ class Reconciler:
             drift.note(report.verdict, standings.get(ref))
         unknown = [ref for ref in listed if ref not in standings]
         for ref in unknown:
+            began = clock.now()
             arrival = await self._arrival(ref, listed[ref])
             intent = await self._intent_of(listed[ref])
             if intent is not None:
                 arrival = dataclasses.replace(
                     arrival, metadata=intent.metadata, detail="a submission of unknown outcome"
                 )
-            await self._intake.accept(arrival)
+            ended = arrival.report is not None and arrival.report.verdict is not Verdict.PENDING
+            with telling.beginning("reconcile", ref, began) if ended else OFF:
+                await self._intake.accept(arrival)
             if intent is not None:
                 await self._ledger.intents.became(intent, ref.id)
 

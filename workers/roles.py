@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service import failpoints, garbage, login, logs, wavespeed
+from service import failpoints, garbage, login, logs, tracing, wavespeed
 from service.ending import end
 from service.errors import ConfigError
 from service.intake import Intake
@@ -20,6 +20,7 @@ from service.ledger.roles import Said
 from service.prediction import Ref, Stage
 from service.queues import DELIVER, PROCESS
 from service.storage import StorageFullError
+from service.tracing import telling
 from workers import jobs, process, workshop
 from workers.loop import HAND_BACK, Loop
 from workers.outage import waited_out
@@ -46,12 +47,13 @@ def work(settings: Settings, _: list[str]) -> int:
     logs.configure(settings.log_level, settings.log_format)
     failpoints.arm(settings.failpoints)
     settings.require_redis_url()
-    asyncio.run(_work(settings))
+    with tracing.opened("work"):
+        asyncio.run(_work(settings))
     return 0
 
 
 async def _work(settings: Settings) -> None:
-    stopping = _on_signals(*_STOPS)
+    stopping = _on_signals(settings.grace, *_STOPS)
     async with workshop.opened(settings, workshop.instance_name()) as shop:
         await shop.ledger.agree()
         await _find_out(shop)
@@ -139,12 +141,13 @@ def sweep(settings: Settings, _: list[str]) -> int:
     logs.configure(settings.log_level, settings.log_format)
     failpoints.arm(settings.failpoints)
     settings.require_redis_url()
-    asyncio.run(_sweep(settings))
+    with tracing.opened("sweep"):
+        asyncio.run(_sweep(settings))
     return 0
 
 
 async def _sweep(settings: Settings) -> None:
-    stopping = _on_signals(*_STOPS)
+    stopping = _on_signals(settings.grace, *_STOPS)
     name = workshop.instance_name()
     ledger = Ledger(settings.require_redis_url(), settings.retention, urgent_within=settings.urgent_within)
     await ledger.agree()
@@ -170,13 +173,14 @@ def alone(settings: Settings, arguments: list[str]) -> int:
     source, id_, token = arguments
     logs.configure(settings.log_level, settings.log_format)
     failpoints.arm(settings.failpoints)
-    asyncio.run(_alone(settings, Ref(source, id_), token))
+    with tracing.opened("alone"):
+        asyncio.run(_alone(settings, Ref(source, id_), token))
     return 0
 
 
 async def _alone(settings: Settings, ref: Ref, token: str) -> None:
     # SIGINT goes to the whole group: our parent decides what it means for us.
-    stopping = _on_signals(signal.SIGTERM)
+    stopping = _on_signals(settings.grace, signal.SIGTERM)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
     async with workshop.opened(settings, workshop.instance_name()) as shop:
         record = await shop.ledger.reading.record(ref)
@@ -194,14 +198,20 @@ async def _holding(shop: Workshop, record: PredictionRecord) -> None:
     """Renewed here as well as by the parent: should that one be killed, the work goes on."""
     with watching(patience(shop.settings.lease)):
         async with shop.leases.holding(record):
-            await process.work(shop, record)
+            with telling.alone(record):
+                await process.work(shop, record)
 
 
-def _on_signals(*numbers: signal.Signals) -> asyncio.Event:
+def _on_signals(grace: float, *numbers: signal.Signals) -> asyncio.Event:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        tracing.stopping(grace)
+        stopping.set()
+
     for number in numbers:
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     return stopping
 
 

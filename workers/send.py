@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
@@ -12,7 +13,7 @@ from service import clock, signing
 from workers.guard import GuardRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from service.hooks import Hook
 
@@ -43,11 +44,17 @@ class Answer(NamedTuple):
         return self.settled or (self.status is not None and httpx.codes.is_success(self.status))
 
 
-async def send(client: httpx.AsyncClient, hook: Hook, event_id: str, body: bytes) -> Answer:
-    """`client` is a guarded one. Whatever happens on the way is an answer."""
+async def send(
+    client: httpx.AsyncClient,
+    hook: Hook,
+    event_id: str,
+    body: bytes,
+    trace: Mapping[str, str] = MappingProxyType({}),
+) -> Answer:
+    """`client` is a guarded one; `trace` are headers. Whatever happens on the way is an answer."""
     signed = signing.sign(hook.secrets, event_id, int(clock.now()), body)
     # Ours come last: whatever an operator has set, the message stays a signed one.
-    headers = hook.headers | signed | {"content-type": "application/json"}
+    headers = hook.headers | dict(trace) | signed | {"content-type": "application/json"}
     answer, begins = None, bytearray()
     try:
         async with (

@@ -181,12 +181,15 @@ class Predictions:
         """Count a crash of a prediction that ran alone, and ring it again. False: it had committed."""
         return bool(await self._scripts.run("crash", str(ref), token))
 
-    async def replay(self, ref: Ref, turn: Turn = NO_TURN, *, new_id: bool = False) -> Stage | str | None:
+    async def replay(
+        self, ref: Ref, turn: Turn = NO_TURN, *, new_id: bool = False, span: str = ""
+    ) -> Stage | str | None:
         """Fetch again. The stage it is in now, or None for an id we do not know; `over` when it had its turn.
 
-        `new_id`: what it tells is a new occasion. Raises Conflict for a record that cannot be read.
+        `new_id`: what it tells is a new occasion. `span`: of a trace, 16 hexadecimal digits.
+        Raises Conflict for a record that cannot be read.
         """
-        arguments = (str(ref), turn.run, turn.number, int(new_id))
+        arguments = (str(ref), turn.run, turn.number, int(new_id), span)
         while (stage := await self._scripts.run("replay", *arguments)) == "compact":
             await restore(self._scripts, str(ref))
         return known(Stage, stage) if stage else None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SPAN_DIGITS = 16
+
 PUBLIC_OUTPUT = (
     "index",
     "disposition",
@@ -88,6 +90,8 @@ class PredictionRecord:
     """The last decision about each output that a person has decided about."""
     was: Ending | None = None
     """Only while a review is being carried out."""
+    replay_span: int = 0
+    """Of the replay that it is under, when that has a trace."""
     prune: Mapping[str, Any] = field(default_factory=dict)
     """`held`, `rejected` or `payload` → seconds, only while what is older is to be deleted."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -151,6 +155,7 @@ class PredictionRecord:
             outputs=read("outputs", _objects, ()),
             reviews=read("reviews", decisions.reviews, {}),
             was=read("was", decisions.ending, None),
+            replay_span=_span(fields.get("redeliver", "")),
             prune=read("prune", _object, {}),
             metadata=read("metadata", _object, {}),
             error=fields.get("error") or None,
@@ -209,6 +214,14 @@ class _Reader:
 
     def complaint(self) -> str:
         return f"the ledger's record cannot be read: {', '.join(self.unreadable)}"
+
+
+def _span(text: str) -> int:
+    """0 is none: of a replay without a trace, `redeliver` is no more than a mark."""
+    try:
+        return int(text, 16) if len(text) == _SPAN_DIGITS else 0
+    except ValueError:
+        return 0
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -92,6 +92,7 @@ class Sink:
             "status": status,
             "timestamp": headers.get("webhook-timestamp", ""),
             "signature": headers.get("webhook-signature", ""),
+            "traceparent": headers.get("traceparent", ""),
             "body": body.decode(errors="backslashreplace"),
         }
         self.seen.append(line)

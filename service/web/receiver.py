@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from service import clock, failpoints, wavespeed
+from service import clock, failpoints, tracing, wavespeed
 from service.errors import LedgerDown, LedgerFull, Mismatched, Unparseable, Unverified
 from service.ledger import Arrival
 from service.ledger.callback_headers import CallbackHeaders
@@ -18,6 +18,7 @@ from service.ledger.refusals import SOURCE_MOST, RefusedCallback
 from service.metrics.gathering import FULL, NOT_WRITTEN
 from service.prediction import Ref, Step, Via
 from service.refusals import RefusedFor
+from service.tracing import telling
 from service.web import body, problems
 from service.web.problems import Closing, Problem, Refusal
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from service.ledger import Outcome
     from service.metrics.gathering import Gathering
     from service.sources import Source
+    from service.tracing.live import Tracer
     from service.web.secret_watch import SecretWatch
     from service.web.turned_away import TurnedAway
 
@@ -63,6 +65,7 @@ class Receiver:
         self._max_body = max_body
         self._turned_away, self._watch, self._gathering = told
         self._body_deadline = body_deadline
+        self._tracer = tracing.tracer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer: ASGIApp
@@ -70,7 +73,11 @@ class Receiver:
         try:
             source = self._source(scope)
             raw = await body.read(scope, receive, self._max_body, self._body_deadline)
-            answer = await self._accepted(self._arrival(source, scope["headers"], raw))
+            arrival = self._arrival(source, scope["headers"], raw)
+            if self._tracer is None:
+                answer = await self._accepted(arrival)
+            else:
+                answer = await self._traced(self._tracer, arrival, source, time.perf_counter() - began)
         except Refusal as refusal:
             answer = refusal.answer
             self._turned_away.note(_refused(self._label(scope), scope, refusal))
@@ -118,7 +125,16 @@ class Receiver:
         around = CallbackHeaders.of(verified.webhook_id, verified.timestamp, headers)
         return Arrival(ref, Via.CALLBACK, Step.CALLED_BACK, report, detail=detail, headers=around)
 
-    async def _accepted(self, arrival: Arrival) -> ASGIApp:
+    async def _traced(
+        self, tracer: Tracer, arrival: Arrival, source: Source, took: float
+    ) -> _Taken | Problem:
+        """Under a trace of ours, whatever `traceparent` the sender has: that is signed by nobody."""
+        with telling.called_back(tracer, arrival.ref, source.path, clock.now() - took) as span:
+            answer = await self._accepted(arrival)
+            telling.answered(span, answer.status_code, getattr(answer, "outcome", None))
+        return answer
+
+    async def _accepted(self, arrival: Arrival) -> _Taken | Problem:
         try:
             outcome = await self._intake.accept(arrival)
         except LedgerDown as error:
@@ -134,13 +150,14 @@ class _Taken:
     """The answer to what is durable: its id needs no escapes, and no response object is made for it."""
 
     def __init__(self, arrival: Arrival, outcome: Outcome) -> None:
-        self._status = 202 if arrival.stale else 200
+        self.status_code = 202 if arrival.stale else 200
+        self.outcome = outcome
         self._body = f'{{"id":"{arrival.ref.id}","outcome":"{outcome}"}}'.encode()
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         length = str(len(self._body)).encode()
         headers = [(b"content-length", length), (b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": self._body})
 
 

@@ -14,7 +14,7 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service import failpoints, garbage, logs
+from service import failpoints, garbage, logs, tracing
 from service.errors import ConfigError
 from service.ledger import Ledger
 from service.web import headers
@@ -178,6 +178,7 @@ class Server(uvicorn.Server):
         sys.stderr.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tracing.stopping(self.config.timeout_graceful_shutdown or 0.0)
         # Pages listen for as long as they are looked at; a drain would wait for them.
         self.config.app.state.live.close()  # type: ignore[union-attr]  # it is what `build` made
         await super().shutdown(sockets)
@@ -198,6 +199,12 @@ def run(settings: Settings, redis_url: str | None, *, reuse_port: bool = False) 
     """
     logs.configure(settings.log_level, settings.log_format)
     failpoints.arm(settings.failpoints)
+    with tracing.opened("serve"):
+        _serve(settings, redis_url, reuse_port=reuse_port)
+    return 0
+
+
+def _serve(settings: Settings, redis_url: str | None, *, reuse_port: bool) -> None:
     app = Shards(settings) if redis_url is None else build(settings, redis_url)
     for url in [redis_url] if redis_url else [shard.redis_url for shard in settings.shards]:
         asyncio.run(_agreed(url, settings.retention))
@@ -205,7 +212,6 @@ def run(settings: Settings, redis_url: str | None, *, reuse_port: bool = False) 
     garbage.settle()
     with bound(settings.host, settings.port, reuse_port=reuse_port) as listening:
         Server(configured(app, settings.grace)).run(sockets=[listening])
-    return 0
 
 
 async def _agreed(redis_url: str, retention: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench import machine
 
-BENCHES = ("ingest", "work", "end_to_end", "growth", "fetch", "store", "startup", "dashboard")
+BENCHES = ("ingest", "work", "end_to_end", "growth", "fetch", "store", "startup", "dashboard", "told")
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def _ours(server: Server, count: int, cores: Cores, processes: int, number: int)
         port = free_port()
         command = [PYTHON, "-m", "service.cli", "serve", "--processes", str(processes)]
         environment = ours(server.url, folder, PORT=str(port))
-        figures = _measured(server, command, environment, cores=cores, port=port, count=count)
+        figures = measured(server, command, environment, cores=cores, port=port, count=count)
     accepted = server.client.zcard(keys.STAGE + "accepted")
     if accepted != count or server.client.llen("rq:queue:catchlight") != count:
         raise RuntimeError(f"round {number}: {accepted} of {count} were accepted")
@@ -75,10 +75,10 @@ def _peer(server: Server, count: int, peer: Peer, _: int) -> Figures:
     port = free_port()
     command = [*peer.command, "serve", str(port)]
     environment = peer.environment(server.url)
-    return _measured(server, command, environment, cores=ONE, port=port, count=count)
+    return measured(server, command, environment, cores=ONE, port=port, count=count)
 
 
-def _measured(
+def measured(
     server: Server,
     command: Sequence[str],
     environment: Mapping[str, str],

@@ -103,7 +103,10 @@ class World:
 
 
 class House:
-    """`changes` are settings by attribute name, over those of all stories; `tables` go into the file."""
+    """`changes` are settings by attribute name, over those of all stories; `tables` go into the file.
+
+    `variables` are the environment's that are none of our settings.
+    """
 
     def __init__(
         self,
@@ -111,8 +114,10 @@ class House:
         changes: Mapping[str, str] | None = None,
         config: SimulatorConfig | None = None,
         tables: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self._variables = dict(variables or {})
         self._tables = tables
         self._changes = dict(changes or {})
         self._stack = ExitStack()
@@ -130,23 +135,26 @@ class House:
         self.client = self._stack.enter_context(httpx.Client(base_url=self.base, trust_env=False, timeout=20))
         config = self.folder / "catchlight.toml"
         config.write_text(self._hooks() + self._tables)
-        self.environment = child_environment(
-            _PACE
-            | {
-                "config": str(config),
-                "redis_url": redis_url,
-                "data_dir": str(self.folder),
-                "storage_url": (self.folder / "outputs").as_uri(),
-                "public_url": self.base,
-                "port": str(port),
-                "webhook_secrets": DEMO_SECRET,
-                "wavespeed_api_key": "simulated",
-                "provider_url": f"{self.world.provider}/api/v3",
-                "fetch_hosts": "127.0.0.1",
-                "fetch_private": "127.0.0.0/8",
-            }
-            | self._changes,
-            inherit=False,
+        self.environment = (
+            child_environment(
+                _PACE
+                | {
+                    "config": str(config),
+                    "redis_url": redis_url,
+                    "data_dir": str(self.folder),
+                    "storage_url": (self.folder / "outputs").as_uri(),
+                    "public_url": self.base,
+                    "port": str(port),
+                    "webhook_secrets": DEMO_SECRET,
+                    "wavespeed_api_key": "simulated",
+                    "provider_url": f"{self.world.provider}/api/v3",
+                    "fetch_hosts": "127.0.0.1",
+                    "fetch_private": "127.0.0.0/8",
+                }
+                | self._changes,
+                inherit=False,
+            )
+            | self._variables
         )
         self._stack.callback(self.stop)
         for role in _ROLES:

@@ -1,5 +1,5 @@
 -- Replay a terminal prediction from the fetch. ARGV[3] source:id, [4] the run that it is a member of or '', [5] its
--- number there, [6] 1 when its events are to have new ids.
+-- number there, [6] 1 when its events are to have new ids, [7] the span of a trace that it is in, or ''.
 -- Returns 'accepted', or 'awaited' when no completion was ever seen (the provider is asked again), or its stage when
 -- it is not terminal: then it is on its way already; or 'compact', and nothing is done: it has to be restored first;
 -- or 'over', when it has had its turn in the run.
@@ -19,7 +19,7 @@ end
 if record[3] then return 'compact' end
 turn_over(run, ref, 'done')
 note(ref, 'replayed', 'from fetch' .. (ARGV[6] == '1' and ', with new event ids' or ''))
-redis.call('HSET', key, 'redeliver', 1)
+redis.call('HSET', key, 'redeliver', ARGV[7] ~= '' and ARGV[7] or 1)
 -- The occasion of its events (`service/events.py`): what is told now is told for the first time.
 if ARGV[6] == '1' then redis.call('HINCRBY', key, 'generation', 1) end
 if verdict then

@@ -1,0 +1,172 @@
+"""One prediction is one trace: from its callback to its delivery, whoever works on it, and however often."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.simulator.simulator import DEMO_SECRET, SimulatorConfig
+from service.tracing import identity
+from tests.collector import Collector, Span, collecting
+from tests.stories.house import FLAKY_MODEL, HOOK_SECRET, STREAMED_MODEL, House
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT = "wavespeed"
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def house(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    config = SimulatorConfig(delay=(0.1, 0.3), callback_retry_base=0.2, stall=2.0)
+    folder = tmp_path_factory.mktemp("traced")
+    settings = {"log_format": "json", "reconcile_every": "0"}
+    with House(folder, settings, config, variables=collector.variables()) as house:
+        yield house
+
+
+def trace_of(id_: str) -> str:
+    return f"{identity.of_prediction(f'{ACCOUNT}:{id_}'):032x}"
+
+
+class Told:
+    """The spans of one prediction, once as many deliveries as there were have come."""
+
+    def __init__(self, collector: Collector, prediction: dict[str, Any], *, whole: bool = True) -> None:
+        self.id = prediction["id"]
+        sent = sum(delivery["attempts"] for delivery in prediction["deliveries"])
+
+        def all_is_here() -> list[Span]:
+            spans = collector.of(trace_of(self.id))
+            delivered = [span for span in spans if "catchlight.delivery" in span.said]
+            known = {span.id for span in spans}
+            hangs = all(span.parent in known for span in spans if span.parent)
+            return spans if len(delivered) >= sent and (hangs or not whole) else []
+
+        self.spans = wait_until(all_is_here, 15, f"all of {self.id}: {collector.of(trace_of(self.id))}")
+
+    def all(self, name: str) -> list[Span]:
+        return [span for span in self.spans if span.name == name]
+
+    def one(self, name: str) -> Span:
+        [found] = self.all(name)
+        return found
+
+    def below(self, span: Span) -> list[str]:
+        return [one.name for one in self.spans if one.parent == span.id]
+
+
+def test_a_callback_its_work_and_its_delivery_are_one_chain(house: House, collector: Collector) -> None:
+    prediction = house.ended(house.submit("clean"))
+    told = Told(collector, prediction)
+
+    callback, queued = told.one("POST /webhooks/wavespeed"), told.one("send catchlight")
+    process, event = told.one("process catchlight"), told.one("send prediction.completed")
+    fetch, delivery = told.one("fetch"), told.one("POST sample")
+    chain = [callback, queued, process, told.one("commit"), event, delivery]
+    assert [span.parent for span in chain] == ["", *(span.id for span in chain[:-1])]
+    assert [span.kind for span in chain] == [
+        "server", "producer", "consumer", "internal", "producer", "client",
+    ]  # fmt: skip
+    assert [span.role for span in chain] == ["serve", "serve", *["work"] * 4]
+    assert told.below(process) == ["judge", "fetch", "commit"]
+    assert told.below(fetch) == ["store"]
+    assert {span.service for span in told.spans} == {"catchlight"}
+    assert not any(span.failed for span in told.spans)
+    assert all(span.start <= span.end for span in told.spans)
+
+    assert callback.said["http.response.status_code"] == 200
+    assert callback.said["catchlight.outcome"] == "advanced", "it was submitted, and so it was awaited"
+    for span, operation in ((queued, "send"), (process, "process")):
+        assert span.said["messaging.system"] == "rq"
+        assert span.said["messaging.destination.name"] == "catchlight"
+        assert span.said["messaging.operation.type"] == operation
+    assert fetch.said["http.response.body.size"] == prediction["outputs"][0]["bytes"]
+    assert told.one("submit").parent == ""
+
+    [line] = [line for line in house.world.sink.seen if line["prediction"] == prediction["id"]]
+    assert line["traceparent"] == f"00-{delivery.trace}-{delivery.id}-01"
+
+
+def test_every_try_of_a_fetch_and_of_a_delivery_is_a_span_of_the_same_trace(
+    house: House, collector: Collector
+) -> None:
+    prediction = house.ended(house.submit("truncated", model=FLAKY_MODEL))
+    told = Told(collector, prediction)
+
+    queued = told.one("send catchlight")
+    tries = told.all("process catchlight")
+    assert [span.said["catchlight.attempt"] for span in tries] == [1, 2]
+    assert {span.parent for span in tries} == {queued.id}
+    assert [span.failed for span in told.all("fetch")] == [True, False]
+    sent = told.all("POST flaky")
+    assert [span.failed for span in sent] == [True] * (len(sent) - 1) + [False]
+    assert {span.parent for span in sent} == {told.one("send prediction.completed").id}
+
+
+def test_a_completion_that_a_poll_found_begins_with_the_poll(house: House, collector: Collector) -> None:
+    told = Told(collector, house.ended(house.submit("lost")))
+    poll = told.one("poll")
+    assert (poll.parent, poll.role) == ("", "sweep")
+    assert told.one("process catchlight").parent == told.one("send catchlight").id
+    assert told.one("send catchlight").parent == poll.id
+    assert told.all("POST /webhooks/wavespeed") == []
+
+
+def test_a_replay_is_a_beginning_of_its_own_in_the_same_trace(house: House, collector: Collector) -> None:
+    id_ = house.ended(house.submit("clean"))["id"]
+    assert house.client.post(f"/api/v1/predictions/{id_}/replay", json={"from": "fetch"}).status_code == 202
+    wait_until(lambda: len(house.heard(id_)) == 2, what="it is told again")
+    wait_until(lambda: len([one for one in collector.of(trace_of(id_)) if one.name == "POST sample"]) == 2)
+    told = Told(collector, house.ended(id_))
+    replay = told.one("replay")
+    _, again = told.all("process catchlight")
+    assert again.parent == replay.id
+    assert {span.parent for span in told.all("POST sample")} == {told.one("send prediction.completed").id}
+
+
+def test_a_worker_that_dies_loses_its_own_spans_and_not_the_trace(house: House, collector: Collector) -> None:
+    id_ = house.submit("slow")
+    wait_until(lambda: house.show(id_).get("stage") == "working", what="the download began")
+    house.kill("work")
+    house.start("work")
+    prediction = house.ended(id_, timeout=30)
+    assert prediction["attempts"] == 2
+    told = Told(collector, prediction, whole=False)
+    assert told.one("process catchlight").said["catchlight.attempt"] == 2
+    assert told.one("process catchlight").parent == told.one("send catchlight").id
+    assert told.one("POST sample").parent == told.one("send prediction.completed").id
+
+
+def test_a_delivery_to_a_stream_is_in_the_trace_too(house: House, collector: Collector) -> None:
+    told = Told(collector, house.ended(house.submit("text", model=STREAMED_MODEL)))
+    sent = told.one("send lake")
+    assert (sent.kind, sent.said["messaging.system"]) == ("producer", "redis")
+    assert sent.parent == told.one("send prediction.completed").id
+
+
+def test_lines_of_the_log_name_the_trace_and_no_span_tells_a_secret(
+    house: House, collector: Collector
+) -> None:
+    id_ = house.ended(house.submit("clean"))["id"]
+    lines = [
+        json.loads(line)
+        for role in ("serve", "work")
+        for line in house.log(role).splitlines()
+        if line.startswith("{") and id_ in line
+    ]
+    assert {line["event"] for line in lines} >= {"callback", "prediction.committed", "delivery.attempted"}
+    assert {line["trace_id"] for line in lines} == {trace_of(id_)}
+    wait_until(lambda: len(collector.of(trace_of(id_))) >= 9)
+    sent = b"".join(collector.bodies)
+    for secret in (DEMO_SECRET, DEMO_SECRET.removeprefix("whsec_"), HOOK_SECRET, "Signature=", "/hook"):
+        assert secret.encode() not in sent
