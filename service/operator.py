@@ -184,6 +184,7 @@ class Operator:
                 metadata=metadata,
             )
         )
+        log.info("tracked", prediction=str(ref))
         return ref
 
     async def replay(

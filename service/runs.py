@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service import clock
 from service.errors import Conflict, InvalidInput
+from service.late_log import LateLog
 from service.ledger.query import parse, parse_deliveries
 from service.ledger.runs import Kind, Left, Order, Turn
 from service.prediction import TERMINAL, Ref, Stage
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Member = tuple[str, str]
     """Of a run, with the instant that its plan tells of it."""
+
+log = LateLog("operator")
 
 MEMBERS_MOST = 100_000
 RATE_LEAST, RATE_MOST = 0.001, 10_000.0
@@ -134,6 +137,7 @@ async def replay(ledger: Ledger, ref: Ref, step: str, *, new_id: bool, occasion:
     with telling.beginning("replay", ref) as span:
         span.say("catchlight.from", step)
         await _replay(ledger, ref, step, span, new_id=new_id, occasion=occasion, turn=turn)
+    log.info("replayed", prediction=str(ref), step=step, run=turn.run or None)
 
 
 async def _replay(

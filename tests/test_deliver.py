@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from service.clock import now, parse_rfc3339
@@ -115,7 +116,7 @@ async def test_410_switches_the_hook_off_and_later_events_wait(redis_url: str, t
         workplace(redis_url, tmp_path, hooks=hook(far.url("/hook"))) as place,
         shop_of(place) as shop,
     ):
-        with capture_logs() as lines:
+        with capture_logs([merge_contextvars]) as lines:
             await attempt(place, shop, await told(place, shop))
         (said,) = [line for line in lines if line["event"] == "hook.disabled"]
         assert (said["hook"], "catchlight hooks enable crm" in said["fix"]) == ("crm", True)

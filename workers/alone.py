@@ -38,7 +38,7 @@ async def run(ref: Ref, token: str, patience: float) -> int | None:
     except asyncio.CancelledError:
         await _stopped(child)
         raise
-    log.info("alone.ended", prediction=str(ref), exit_code=child.returncode)
+    log.info("alone.ended", exit_code=child.returncode)
     return child.returncode
 
 

@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from service import clock, failpoints
 from service.effort.told import HOOK, TURNED_BY_PLACES, TURNED_BY_RATE
@@ -32,11 +33,19 @@ async def deliver(shop: Workshop, delivery_id: str) -> None:
     delivery = await shop.ledger.deliveries.take(delivery_id, longest + LEASE_MARGIN)
     if delivery is None:
         return
+    # What tells of a hook is of no prediction.
+    about = {"prediction": str(delivery.ref)} if delivery.ref.source else {}
+    with bound_contextvars(delivery=delivery.id, hook=delivery.hook, event_kind=delivery.event, **about):
+        await _try(shop, delivery)
+
+
+async def _try(shop: Workshop, delivery: DeliveryRecord) -> None:
     await failpoints.reach("deliver.taken")
     hook = shop.hooks.get(delivery.hook)
     if hook is None:
         why = "the hook is no longer configured"
         await written(lambda: shop.ledger.deliveries.give_up(delivery, why), delivery.id)
+        log.warning("delivery.given_up", why=why)
         return
     gate = shop.gates[hook.name]
     # One slow hook never fills the worker: the others' deliveries and all fetching go on.
@@ -86,13 +95,9 @@ async def _settle(
         await _write(shop, delivery, decision, answer, took)
     if isinstance(decision, Dead) and decision.disable:
         fix = f"mend it, then `catchlight hooks enable {delivery.hook}`: until then its deliveries wait"
-        log.warning("hook.disabled", hook=delivery.hook, why=decision.reason, fix=fix)
+        log.warning("hook.disabled", why=decision.reason, fix=fix)
     log.info(
         "delivery.attempted",
-        delivery=delivery.id,
-        event_kind=delivery.event,
-        prediction=str(delivery.ref),
-        hook=delivery.hook,
         attempt=delivery.attempts + 1,
         probe=probe or None,
         status=answer.status,

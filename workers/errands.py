@@ -11,7 +11,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from service import clock, logs, wavespeed
+from service import clock, logs, tracing, wavespeed
 from service.errors import ConfigError
 from service.intake import Intake
 from service.ledger import Ledger
@@ -61,7 +61,8 @@ def reconcile(settings: Settings, arguments: list[str]) -> int:
     except (IndexError, ValueError):
         raise ConfigError("reconcile takes SECONDS and sources") from None
     logs.configure("warning", settings.log_format)
-    _print(asyncio.run(_reconcile(settings, seconds, arguments[1:])))
+    with tracing.opened("reconcile"):
+        _print(asyncio.run(_reconcile(settings, seconds, arguments[1:])))
     return 0
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,6 +27,7 @@ RENEWALS_PER_LEASE = 4
 class _Held:
     token: str
     task: asyncio.Task[object]
+    since: float = field(default_factory=time.monotonic)
     ending: bool = False
 
 
@@ -56,6 +58,11 @@ class Leases:
         finally:
             if self._held.get(record.ref) is mine:
                 del self._held[record.ref]
+
+    def held_for(self, ref: Ref) -> float | None:
+        """Seconds; None when it is not in hand."""
+        held = self._held.get(ref)
+        return None if held is None else time.monotonic() - held.since
 
     def ending(self, ref: Ref) -> None:
         """Its commit is on the way, and may be through when a renewal finds no lease any more."""

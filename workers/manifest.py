@@ -37,7 +37,7 @@ async def leave(shop: Workshop, record: PredictionRecord, end: Commit) -> None:
     try:
         await write(shop, record, (), end)
     except StorageError as error:
-        log.warning("manifest.unwritten", prediction=str(record.ref), error=str(error))
+        log.warning("manifest.unwritten", error=str(error))
 
 
 async def write(shop: Workshop, record: PredictionRecord, outputs: Sequence[Output], end: Commit) -> None:

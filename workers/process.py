@@ -13,6 +13,7 @@ import random
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from service import failpoints
 from service.durations import jittered
@@ -52,19 +53,23 @@ ALONE_MARGIN = 60.0
 
 async def process(shop: Workshop, ref: Ref) -> None:
     """Nothing to do when it is not `accepted`: a job may ring twice. Raises what is a bug, once noted."""
-    await failpoints.reach("lease.before")
-    if shop.room.short and await _put_off(shop, ref):
-        return
-    record = await shop.ledger.predictions.lease(ref, shop.leases.seconds, shop.name)
-    if record is None:
-        return
-    async with shop.leases.holding(record):
-        with telling.working(record):
-            await failpoints.reach("lease.taken", record.model)
-            if record.alone and not _crashed_too_often(record):
-                await _alone(shop, record)
-            else:
-                await work(shop, record)
+    with bound_contextvars(prediction=str(ref)):
+        await failpoints.reach("lease.before")
+        if shop.room.short and await _put_off(shop, ref):
+            return
+        record = await shop.ledger.predictions.lease(ref, shop.leases.seconds, shop.name)
+        if record is not None:
+            async with shop.leases.holding(record):
+                with telling.working(record):
+                    await _take(shop, record)
+
+
+async def _take(shop: Workshop, record: PredictionRecord) -> None:
+    await failpoints.reach("lease.taken", record.model)
+    if record.alone and not _crashed_too_often(record):
+        await _alone(shop, record)
+    else:
+        await work(shop, record)
 
 
 async def _put_off(shop: Workshop, ref: Ref) -> bool:
@@ -253,12 +258,15 @@ async def _commit(shop: Workshop, record: PredictionRecord, commit: Commit) -> N
     shop.meter.count("predictions", int(kept and commit.to in TERMINAL))
     if commit.events:
         await failpoints.reach("outbox.after")
+    held_for = shop.leases.held_for(record.ref)
     log.info(
         "prediction.committed" if kept else "prediction.superseded",
-        prediction=str(record.ref),
         model=record.model,
         stage=commit.to,
         reason=commit.reason,
         attempt=record.attempts,
+        outputs=len(commit.outputs or ()),
+        events=len(commit.events),
         error=commit.error or None,
+        ms=None if held_for is None else round(held_for * 1000),
     )

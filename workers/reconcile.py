@@ -130,7 +130,9 @@ class Reconciler:
                 )
             ended = arrival.report is not None and arrival.report.verdict is not Verdict.PENDING
             with telling.beginning("reconcile", ref, began) if ended else OFF:
-                await self._intake.accept(arrival)
+                outcome = await self._intake.accept(arrival)
+            status = listed[ref].status
+            log.info("adopted", prediction=str(ref), status=status, outcome=outcome)
             if intent is not None:
                 await self._ledger.intents.became(intent, ref.id)
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from service import failpoints, garbage, login, logs, tracing, wavespeed
 from service.ending import end
@@ -198,7 +199,7 @@ async def _holding(shop: Workshop, record: PredictionRecord) -> None:
     """Renewed here as well as by the parent: should that one be killed, the work goes on."""
     with watching(patience(shop.settings.lease)):
         async with shop.leases.holding(record):
-            with telling.alone(record):
+            with bound_contextvars(prediction=str(record.ref)), telling.alone(record):
                 await process.work(shop, record)
 
 

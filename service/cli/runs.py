@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import clock, runs
+from service import clock, logs, runs
 from service.cli import bulk, screen
 from service.cli.context import opened
 
@@ -66,6 +66,7 @@ def resume(id_: Id, as_json: bulk.AsJson = False) -> None:
 
 async def _resume(id_: str, *, as_json: bool) -> int:
     async with opened() as desk:
+        logs.configure("warning", desk.settings.log_format)
         return await bulk.carried_on(desk.ledger, id_, as_json=as_json)
 
 
@@ -88,5 +89,6 @@ def again(
 
 async def _again(id_: str, rate: float | None, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     async with opened() as desk:
+        logs.configure("warning", desk.settings.log_format)
         run = await runs.again(desk.ledger, id_, rate)
         return await bulk.planned(desk.ledger, run, yes=yes, dry_run=dry_run, as_json=as_json)

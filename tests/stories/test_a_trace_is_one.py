@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from service.simulator.simulator import DEMO_SECRET, SimulatorConfig
 from service.tracing import identity
+from tests import forged
 from tests.collector import Collector, Span, collecting
 from tests.stories.house import FLAKY_MODEL, HOOK_SECRET, STREAMED_MODEL, House
 from tests.waiting import wait_until
@@ -122,13 +124,22 @@ def test_a_completion_that_a_poll_found_begins_with_the_poll(house: House, colle
     assert told.all("POST /webhooks/wavespeed") == []
 
 
-def test_a_replay_is_a_beginning_of_its_own_in_the_same_trace(house: House, collector: Collector) -> None:
+@pytest.mark.parametrize("by", ["serve", "command"])
+def test_a_replay_is_a_beginning_of_its_own_in_the_same_trace(
+    house: House, collector: Collector, by: str
+) -> None:
     id_ = house.ended(house.submit("clean"))["id"]
-    assert house.client.post(f"/api/v1/predictions/{id_}/replay", json={"from": "fetch"}).status_code == 202
+    if by == "serve":
+        asked = house.client.post(f"/api/v1/predictions/{id_}/replay", json={"from": "fetch"})
+        assert asked.status_code == 202
+    else:
+        command = [sys.executable, "-m", "service.cli", "replay", id_, "--from", "fetch"]
+        assert forged.run(command, env=house.environment, timeout=60).returncode == 0
     wait_until(lambda: len(house.heard(id_)) == 2, what="it is told again")
     wait_until(lambda: len([one for one in collector.of(trace_of(id_)) if one.name == "POST sample"]) == 2)
     told = Told(collector, house.ended(id_))
     replay = told.one("replay")
+    assert replay.role == by
     _, again = told.all("process catchlight")
     assert again.parent == replay.id
     assert {span.parent for span in told.all("POST sample")} == {told.one("send prediction.completed").id}
