@@ -62,6 +62,65 @@ def test_each_alert_fires_on_what_it_is_for_and_not_on_what_is_near_it() -> None
     promtool("test", "rules", "tests.yml")
 
 
+def of_shard(series: list[dict[str, str]], shard: str) -> list[dict[str, str]]:
+    """The same, as they are when the scrape says whose they are."""
+    label = f'shard="{shard}"'
+    return [
+        one
+        | {
+            "series": one["series"].replace("{", f"{{{label}, ", 1)
+            if "{" in one["series"]
+            else f"{one['series']}{{{label}}}"
+        }
+        for one in series
+    ]
+
+
+@needs_promtool
+def test_one_shard_that_is_well_hides_none_that_is_not(tmp_path: Path) -> None:
+    """Each alert again, over what makes it fire on one of two shards and keeps it quiet on the other."""
+    cases = yaml.safe_load((FOLDER / "tests.yml").read_text())
+    by_name = {one["name"]: one for one in cases["tests"]}
+    both = []
+    for rule in RULES:
+        if "absent(" in rule["expr"]:
+            continue
+        fires, quiet = (by_name[f"{rule['alert']} {what}"] for what in ("fires", "is quiet"))
+        series = of_shard(fires["input_series"], "b") + of_shard(quiet["input_series"], "a")
+        (asked,) = fires["promql_expr_test"]
+        alert = f'ALERTS{{alertname="{rule["alert"]}", alertstate="firing"'
+        on_each = [
+            asked | {"expr": f'count({alert}, shard="{shard}"}}) or vector(0)', "exp_samples": [sample]}
+            for shard, sample in (("b", asked["exp_samples"][0]), ("a", {"labels": "{}", "value": 0}))
+        ]
+        both.append(fires | {"input_series": series, "promql_expr_test": on_each})
+    assert len(both) == len(RULES) - 1
+    file = tmp_path / "shards.yml"
+    file.write_text(yaml.safe_dump(cases | {"rule_files": [str(FOLDER / "rules.yml")], "tests": both}))
+    promtool("test", "rules", str(file))
+
+
+def test_every_query_of_the_dashboard_is_of_the_shard_that_is_chosen() -> None:
+    (shard,) = [one for one in DASHBOARD["templating"]["list"] if one["name"] == "shard"]
+    assert shard["allValue"] == ".*", "which is also what has no such label"
+    for title, query in queries():
+        assert query.count('shard=~"$shard"') == len(re.findall(r"\b(?:catchlight|rq)_\w+", query)), title
+
+
+@needs_promtool
+def test_the_scrape_of_several_shards_is_valid(tmp_path: Path) -> None:
+    block = RUNBOOK.partition("\n## Shards\n")[2].partition("```yaml\n")[2].partition("```")[0]
+    file = tmp_path / "prometheus.yml"
+    file.write_text(block)
+    promtool("check", "config", "--syntax-only", str(file))
+    (job,) = yaml.safe_load(block)["scrape_configs"]
+    assert {one["target_label"] for one in job["relabel_configs"]} == {
+        "__param_shard",
+        "shard",
+        "__address__",
+    }
+
+
 def test_each_alert_has_both_tests() -> None:
     tried = [one["name"] for one in yaml.safe_load((FOLDER / "tests.yml").read_text())["tests"]]
     assert tried == [f"{rule['alert']} {what}" for rule in RULES for what in ("fires", "is quiet")]
