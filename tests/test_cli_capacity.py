@@ -72,3 +72,22 @@ def test_without_redis_it_is_exit_4(tmp_path: Path) -> None:
 def test_the_runbook_explains_every_bound() -> None:
     section = RUNBOOK.read_text().partition("\n## Capacity\n")[2].partition("\n## ")[0]
     assert [bound for bound in Bound if f"`{bound}`" not in section] == []
+
+
+def test_of_several_shards_each_has_its_screen_and_one_that_is_away_hides_no_other(
+    tmp_path: Path, redis_url: str
+) -> None:
+    beat(redis_url, "w1")
+    (tmp_path / "catchlight.toml").write_text(
+        f'[[shards]]\nname = "a"\nredis_url = "{NOBODY}"\n[[shards]]\nname = "b"\nredis_url = "{redis_url}"\n'
+    )
+    cli = CommandLine(tmp_path, None)
+    ran = cli.run("capacity", *QUICK, "--json")
+    assert ran.code == 4
+    assert list(ran.json["shards"]) == ["a", "b"]
+    assert ran.json["shards"]["a"]["error"].startswith("Redis does not answer")
+    assert ran.json["shards"]["b"]["verdict"]["bound"] == "nothing"
+    shown = cli.run("capacity", *QUICK)
+    assert shown.code == 4
+    assert "shard b\nbound by  nothing" in shown.out
+    assert cli.run("--shard", "b", "capacity", *QUICK).code == 0

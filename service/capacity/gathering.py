@@ -38,7 +38,7 @@ async def gather(ledger: Ledger, settings: Settings, *, over: float, minutes: in
         redis=between(first, last),
         server=await server.look(ledger.redis),
         retention=settings.retention,
-        poll_rate=sum(one.poll_rate for one in settings.accounts),
+        poll_rate=sum(one.poll_rate for one in settings.at_home),
         hook_rates={hook.name: hook.rate for hook in settings.hooks if hook.rate},
     )
 

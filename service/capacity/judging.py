@@ -99,7 +99,7 @@ def _storage_refuses(facts: Facts) -> Verdict | None:
 def _redis(facts: Facts) -> Verdict | None:
     redis, wrote = facts.redis, min((one.said.wrote_in or 0.0 for one in facts.roles), default=0.0)
     writing = redis.writing or 0.0
-    shards = "or spread the sources over several Redis servers"
+    shards = "or spread the sources over several Redis: [[shards]]"
     if redis.busy >= jobs.BUSY and writing < redis.cpu:
         why = f"Redis runs {redis.cpu:.0%} of one core, with {redis.scripts:.0f} scripts a second"
         return Verdict(Bound.REDIS_CPU, why, f"give Redis a faster core of its own, {shards}")

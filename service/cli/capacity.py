@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service import capacity
-from service.cli import screen
+from service.cli import screen, sharded
 from service.cli.context import ledger_of
+from service.cli.exits import UNHEALTHY
+from service.errors import LedgerDown
 from service.settings import load
 from service.telling.spans import span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from service.capacity import Facts, Verdict
     from service.ledger.roles import Alive
@@ -36,15 +38,42 @@ def command(
     """What bounds it now, whether another process or machine would help, and what to do; then the figures.
 
     It makes no load of its own: it reads what every process tells of its last minute, what was counted in the
-    last minutes, and Redis' own totals twice, a few seconds apart.
+    last minutes, and Redis' own totals twice, a few seconds apart. Of several shards each gets its screen.
     """
     settings = load()
+    if sharded.undecided(settings):
+        _of_all(sharded.each(settings), over, minutes, as_json=as_json)
+        return
     facts = asyncio.run(_facts(settings, over, minutes))
-    verdict = capacity.judge(facts)
     if as_json:
-        screen.data(_public(facts, verdict))
+        screen.data(_public(facts, capacity.judge(facts)))
     else:
-        _show(facts, verdict, no_color=settings.no_color)
+        _show(facts, capacity.judge(facts), no_color=settings.no_color)
+
+
+def _of_all(shards: Sequence[Settings], over: float, minutes: int, *, as_json: bool) -> None:
+    """One after the other; exit code 4 at the end when the Redis of one is away."""
+    told: dict[str, Any] = {}
+    away = False
+    for one in shards:
+        if not as_json:
+            screen.line(f"shard {one.shard}")
+        try:
+            facts = asyncio.run(_facts(one, over, minutes))
+        except LedgerDown as error:
+            away, told[str(one.shard)] = True, {"error": str(error)}
+            if not as_json:
+                screen.heading("unhealthy", str(error), no_color=one.no_color)
+        else:
+            told[str(one.shard)] = _public(facts, capacity.judge(facts))
+            if not as_json:
+                _show(facts, capacity.judge(facts), no_color=one.no_color)
+        if not as_json:
+            screen.line("")
+    if as_json:
+        screen.data({"shards": told})
+    if away:
+        raise typer.Exit(UNHEALTHY)
 
 
 async def _facts(settings: Settings, over: float, minutes: int) -> Facts:
