@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from service import keys
 from service.capacity import Bound
 from service.effort import Effort
 from service.ledger.roles import Said
@@ -20,12 +21,14 @@ QUICK = ("--over", "0.2")
 EFFORT = Effort(15.0, 60.0, 0.5, 0.4, 0.1, 0.002, {"in_flight": 3.5}, {"predictions": 2.25, "bytes": 2e6})
 
 
-def beat(redis_url: str, *instances: str) -> None:
+def beat(redis_url: str, *instances: str, effort: Effort | None = EFFORT) -> None:
     async def act(ledger: Ledger) -> None:
         await ledger.history.keep()
         for instance in instances:
-            said = Said(3, "", 64, 5 * 10**9, EFFORT, 0.001)
+            said = Said(3, "", 64, 5 * 10**9, effort, 0.001) if effort else Said()
             await ledger.roles.beat("work", instance, said=said)
+            # A command may be slow to start.
+            await ledger.redis.expire(f"{keys.ROLE}work:{instance}", 600)
 
     in_ledger(redis_url, act)
 
@@ -57,7 +60,7 @@ def test_json_has_the_verdict_and_the_figures(tmp_path: Path, redis_url: str) ->
 
 
 def test_a_process_that_tells_nothing_has_its_row(tmp_path: Path, redis_url: str) -> None:
-    in_ledger(redis_url, lambda ledger: ledger.roles.beat("work", "older"))
+    beat(redis_url, "older", effort=None)
     ran = CommandLine(tmp_path, redis_url).run("capacity", *QUICK)
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[-1].split() == ["work", "older", *["-"] * 10]
