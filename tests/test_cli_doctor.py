@@ -11,6 +11,7 @@ from service import embedded, keys
 from service.cli import server_checks
 from service.ledger import durability
 from service.ledger.durability import State
+from tests.collector import collecting
 from tests.commandline import CommandLine, Ran, in_ledger
 from tests.wire import envelope
 
@@ -201,3 +202,16 @@ def test_a_probe_of_one_role_follows_its_beat(cli: CommandLine, redis_url: str) 
 def test_a_probe_of_an_unknown_role_is_exit_2(cli: CommandLine) -> None:
     ran = cli.run("doctor", "--role", "worker")
     assert (ran.code, ran.err) == (2, "error: --role: is one of serve, work, sweep\n")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_collector_of_traces_is_tried(cli: CommandLine, is_there: bool) -> None:
+    environment = cli.environment(webhook_secrets=SECRET)
+    assert "traces" not in by_name(cli.run_in(environment, "doctor", "--json"))
+    with collecting() as collector:
+        url = collector.url if is_there else f"http://127.0.0.1:{embedded.free_port()}"
+        asks = environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
+        check = by_name(cli.run_in(asks, "doctor", "--json"))["traces"]
+        assert check["state"] == ("ok" if is_there else "warn")
+        assert ("OTEL_EXPORTER_OTLP_ENDPOINT" in check["fix"]) is not is_there
+        assert (collector.asked, collector.spans) == (int(is_there), [])

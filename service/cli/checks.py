@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from service import comparing, wavespeed
+from service import comparing, tracing, wavespeed
 from service.cli import errands
 from service.errors import ProviderDown, ProviderRefused
 from service.ledger.durability import Finding, State
 from service.operator import DEFAULT_SOURCE
+from service.settings.telemetry import telemetry
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -44,6 +46,16 @@ def _secrets(settings: Settings) -> Finding:
         return Finding("secrets", State.OK, f"to verify callbacks with: {', '.join(sources)}")
     fix = "set CATCHLIGHT_WEBHOOK_SECRETS to the secret of your provider account"
     return Finding("secrets", State.FAIL, "no secret is set: `serve` does not start", fix)
+
+
+async def traces() -> list[Finding]:
+    """Nothing when `OTEL_*` asks for none."""
+    asked = telemetry()
+    if not asked.traces and not asked.trouble:
+        return []
+    if trouble := await asyncio.to_thread(tracing.tried):
+        return [Finding("traces", State.WARN, trouble.why, trouble.fix)]
+    return [Finding("traces", State.OK, "the collector takes them")]
 
 
 async def storage() -> list[Finding]:

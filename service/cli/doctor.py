@@ -77,11 +77,11 @@ async def _beats(settings: Settings, role: str) -> Finding:
 
 
 async def _examined(settings: Settings) -> list[Finding]:
-    storage, providers, *servers = await asyncio.gather(
-        checks.storage(), checks.providers(settings), *map(_server, sharded.each(settings))
+    storage, providers, traces, *servers = await asyncio.gather(
+        checks.storage(), checks.providers(settings), checks.traces(), *map(_server, sharded.each(settings))
     )
     found = [finding for server in servers for finding in server]
-    return [*checks.of_settings(settings), *found, *storage, *providers]
+    return [*checks.of_settings(settings), *found, *storage, *providers, *traces]
 
 
 async def _server(settings: Settings) -> list[Finding]:

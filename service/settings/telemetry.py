@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 EXPORT_TIMEOUT = 5.0
 """Seconds for one batch, unless a variable says otherwise: half of the standard's ten."""
 
+NO_COLLECTOR = "is OTEL_EXPORTER_OTLP_ENDPOINT right, and its collector up? Nothing else waits for it"
+"""What to do when it does not take what we send."""
+
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")

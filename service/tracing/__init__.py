@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service import logs
 from service.late_log import LateLog
-from service.settings.telemetry import telemetry
+from service.settings.telemetry import NO_COLLECTOR, telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
 
+    from service.settings.telemetry import Telemetry
     from service.tracing.exporting import Exporting
     from service.tracing.live import Tracer
 
@@ -25,6 +26,9 @@ log = LateLog("traces")
 
 FLUSH_MOST, FLUSH_LEAST = 2.0, 0.3
 """Seconds that a stop waits for the last spans: within what is left of the grace, and a moment beyond it."""
+
+
+_TRY_FOR = 2.0
 
 
 class _State:
@@ -55,26 +59,48 @@ def stopping(grace: float) -> None:
     _State.until = time.monotonic() + grace
 
 
+class Trouble(NamedTuple):
+    why: str
+    fix: str
+
+
+def tried() -> Trouble | None:
+    """Does the collector take a batch, an empty one? Blocks for two seconds at most; None is yes."""
+    made = _made("doctor", telemetry()._replace(timeout=_TRY_FOR))
+    if isinstance(made, Trouble):
+        return made
+    taken = made.takes()
+    made.close(FLUSH_LEAST)
+    return None if taken else Trouble("the collector does not take a batch", NO_COLLECTOR)
+
+
 def _open(role: str) -> None:
     _State.until = None
     asked = telemetry()
-    trouble, fix = asked.trouble, "set it so, or OTEL_TRACES_EXPORTER=none"
-    if asked.traces:
-        try:
-            # With its libraries it is a fifth of a second, which those without traces do not pay.
-            from service.tracing.exporting import Exporting  # noqa: PLC0415 - that is the whole point
-
-            _State.exporting = Exporting(asked, role, version("catchlight"))
-        except ImportError as error:
-            trouble = f"OTEL_* asks for traces, and {error.name or 'a library'} is not installed"
-            fix = "pip install 'catchlight[otel]', or OTEL_TRACES_EXPORTER=none"
-        except ValueError as error:
-            trouble, fix = f"an OTEL_* variable cannot be used: {error}", "correct it"
-    if trouble:
-        log.warning("traces.off", why=trouble, fix=fix)
-    if _State.exporting:
-        _State.tracer = _State.exporting.tracer
+    if not asked.traces and not asked.trouble:
+        return
+    made = _made(role, asked)
+    if isinstance(made, Trouble):
+        log.warning("traces.off", why=made.why, fix=made.fix)
+    else:
+        _State.exporting, _State.tracer = made, made.tracer
         logs.also(_with_trace)
+
+
+def _made(role: str, asked: Telemetry) -> Exporting | Trouble:
+    if asked.trouble:
+        return Trouble(asked.trouble, "set it so, or OTEL_TRACES_EXPORTER=none")
+    try:
+        # With its libraries it is a fifth of a second, which those without traces do not pay.
+        from service.tracing.exporting import Exporting  # noqa: PLC0415 - that is the whole point
+
+        return Exporting(asked, role, version("catchlight"))
+    except ImportError as error:
+        lacking = error.name or "a library"
+        fix = "pip install 'catchlight[otel]', or OTEL_TRACES_EXPORTER=none"
+        return Trouble(f"OTEL_* asks for traces, and {lacking} is not installed", fix)
+    except ValueError as error:
+        return Trouble(f"an OTEL_* variable cannot be used: {error}", "correct it")
 
 
 def _close() -> None:

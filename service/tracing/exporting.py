@@ -18,6 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from service.settings.telemetry import NO_COLLECTOR
 from service.tracing.live import Ids, Tracer
 
 if TYPE_CHECKING:
@@ -49,11 +50,10 @@ class _Exporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._otlp.export(spans)
-        if result is SpanExportResult.FAILURE:
+        if spans and result is SpanExportResult.FAILURE:
             self._lost += len(spans)
             if self._said_at is None or time.monotonic() - self._said_at > AGAIN_AFTER:
-                fix = "is OTEL_EXPORTER_OTLP_ENDPOINT right, and its collector up? Nothing else waits for it"
-                log.warning("traces.not_exported", spans=self._lost, fix=fix)
+                log.warning("traces.not_exported", spans=self._lost, fix=NO_COLLECTOR)
                 self._said_at, self._lost = time.monotonic(), 0
         return result
 
@@ -72,8 +72,13 @@ class Exporting:
         ids = Ids()
         # Not at the exit of the interpreter: that would wait for half a minute.
         self._provider = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(_Exporter(telemetry.timeout)))
+        self._exporter = _Exporter(telemetry.timeout)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self.tracer = Tracer(self._provider, ids, version)
+
+    def takes(self) -> bool:
+        """Does the collector take a batch?"""
+        return self._exporter.export(()) is SpanExportResult.SUCCESS
 
     def close(self, patience: float) -> None:
         """Send what waits, for `patience` seconds at most."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service import clock
+from service.simulator import signature
 from service.simulator.simulator import DEMO_SECRET, SimulatorConfig
 from service.tracing import identity
 from tests import forged
@@ -54,7 +56,7 @@ class Told:
             hangs = all(span.parent in known for span in spans if span.parent)
             return spans if len(delivered) >= sent and (hangs or not whole) else []
 
-        self.spans = wait_until(all_is_here, 15, f"all of {self.id}: {collector.of(trace_of(self.id))}")
+        self.spans = wait_until(all_is_here, 30, f"all of {self.id}: {collector.of(trace_of(self.id))}")
 
     def all(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]
@@ -97,6 +99,25 @@ def test_a_callback_its_work_and_its_delivery_are_one_chain(house: House, collec
 
     [line] = [line for line in house.world.sink.seen if line["prediction"] == prediction["id"]]
     assert line["traceparent"] == f"00-{delivery.trace}-{delivery.id}-01"
+
+
+def test_a_stranger_does_not_choose_the_trace(house: House, collector: Collector) -> None:
+    """A genuine callback, behind a header that nobody signed."""
+    id_ = "pred_with_a_header"
+    said = {
+        "id": id_,
+        "model": "acme/llm",
+        "status": "completed",
+        "outputs": ["a fox"],
+        "has_nsfw_contents": [False],
+    }
+    body = json.dumps(said).encode()
+    chosen = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    signed = signature.headers([DEMO_SECRET], "msg_1", int(clock.now()), body)
+    assert house.client.post("/webhooks/wavespeed", content=body, headers=signed | chosen).status_code == 200
+    told = Told(collector, house.ended(id_))
+    assert told.one("POST /webhooks/wavespeed").parent == ""
+    assert collector.of("4bf92f3577b34da6a3ce929d0e0e4736") == []
 
 
 def test_every_try_of_a_fetch_and_of_a_delivery_is_a_span_of_the_same_trace(
