@@ -123,13 +123,13 @@ class Processes:
         if wait:
             self.wait_ready(slot.name)
 
-    def wait_ready(self, name: str) -> None:
+    def wait_ready(self, name: str, timeout: float = START_TIMEOUT) -> None:
         slot = self.slots[name]
 
         def is_ready() -> bool:
             return slot.pid is not None and slot.ready in slot.said()
 
-        wait_until(is_ready, START_TIMEOUT, f"{name} is ready; it said:\n{slot.said()[-3000:]}")
+        wait_until(is_ready, timeout, f"{name} is ready; it said:\n{slot.said()[-3000:]}")
 
     def kill(self, name: str, *, group: bool = True, down_for: float = 0.0) -> bool:
         """SIGKILL; False when nothing is there to kill. It comes back by itself."""

@@ -1,0 +1,1 @@
+"""A rolling upgrade, the version before beside this one. `python -m tests.faults.upgrade --help`."""
