@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.faults.gameday.__main__ import drills, main
 from tests.faults.gameday.drill import Course
 from tests.faults.gameday.drills import DRILLS
 from tests.faults.gameday.runbook import UnclearError, filled, steps
@@ -52,6 +53,19 @@ def test_the_runbook_has_the_steps_of_each_drill(drill: Any) -> None:
 def test_the_runbook_lists_the_drills() -> None:
     rows = [f"| `{drill.name}` | {drill.about} | `{drill.alert}` |" for drill in DRILLS]
     assert "\n".join(rows) in RUNBOOK.read_text()
+
+
+def test_without_a_name_all_six_are_run_and_with_one_that_alone() -> None:
+    assert drills(None) == list(DRILLS)
+    assert len(DRILLS) == 6
+    assert drills("cdn-403") == [BY_NAME["cdn-403"]]
+
+
+def test_the_list_names_each_drill_and_a_stranger_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(BY_NAME)
+    with pytest.raises(SystemExit, match="2"):
+        main(["no-such-drill"])
 
 
 def test_what_is_done_outside_parts_the_commands() -> None:

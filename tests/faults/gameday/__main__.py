@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from service import logs
-from tests.faults.gameday.drill import Course, Report
+from tests.faults.gameday.drill import Course, Drill, Report
 from tests.faults.gameday.drills import DRILLS
 from tests.faults.gameday.watch import SHORTENED
 
@@ -65,11 +65,14 @@ def table(reports: Sequence[Report]) -> str:
     )
 
 
+def drills(name: str | None) -> Sequence[Drill]:
+    return [drill for drill in DRILLS if name in (None, drill.name)]
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.gameday", description=__doc__)
-    parser.add_argument(
-        "drill", nargs="*", choices=[[], *(drill.name for drill in DRILLS)], help="only these"
-    )
+    names = [drill.name for drill in DRILLS]
+    parser.add_argument("drill", nargs="?", choices=names, help="only this one")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--json", action="store_true", help="one JSON line on stdout; the table on stderr")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="drills side by side")
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     if missing := [package for program, package in _NEEDS.items() if shutil.which(program) is None]:
         sys.stderr.write(f"error: missing here: apt-get install {' '.join(missing)}\n")
         return 2
-    chosen = [drill for drill in DRILLS if options.drill in (None, drill.name)]
+    chosen = drills(options.drill)
     # Its own waiting is said on stderr, if at all: stdout is the table's, or the JSON's.
     logs.configure("error", "console")
     stream = sys.stderr if options.json else sys.stdout
@@ -95,8 +98,8 @@ def main(arguments: Sequence[str]) -> int:
     stream.write(f"\n{table(reports)}{SHORTENED}\n")
     if options.json:
         seconds = round(time.monotonic() - began, 1)
-        drills = [report.public() for report in reports]
-        told = {"passed": passed, "seconds": seconds, "shortened": SHORTENED, "drills": drills}
+        told = {"passed": passed, "seconds": seconds, "shortened": SHORTENED}
+        told["drills"] = [report.public() for report in reports]
         sys.stdout.write(json.dumps(told) + "\n")
     if passed:
         shutil.rmtree(folder)
