@@ -106,6 +106,12 @@ CASES = {
         facts(effort(means=full(downloads=60, origin=58))),
         Bound.CONCURRENCY, PROCESS, "raise CATCHLIGHT_CONCURRENCY from 64 to 256",
     ),
+    "a slow origin on a machine with much else": (
+        facts(effort(0.4, starved=0.3, means=full(downloads=60, origin=58))),
+        Bound.CONCURRENCY,
+        PROCESS,
+        "raise CATCHLIGHT_CONCURRENCY from 64 to 136",
+    ),
     "a slow origin and many places": (
         facts(roles=[worker(effort(means=full(downloads=60, origin=58)), slots=512)]),
         Bound.ORIGIN, MACHINE, "latency",

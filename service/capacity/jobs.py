@@ -17,7 +17,7 @@ BUSY = 0.85
 STARVED = 0.25
 """Of the time for which a loop waits for a core: then another process would wait beside it."""
 LAGS = 0.05
-"""Seconds that a loop is late on average: from there on it is busy, whatever the system says."""
+"""Seconds that a loop is late on average: from there on one that is busy for half of the time is too busy."""
 FULL = 0.75
 """Of the time for which all places of a worker are taken."""
 MOST = 0.5
@@ -40,9 +40,12 @@ def is_full(facts: Facts) -> bool:
 
 
 def no_core(facts: Facts) -> Verdict | None:
-    """Whatever its loop waits for otherwise: a core that others have is what it lacks first."""
+    """Whatever its loop waits for otherwise: a core that others have is what it lacks first.
+
+    With all places taken, only when that is most of its time: an idle loop, too, waits for one now and then.
+    """
     starved = _mean(effort.starved for effort in facts.efforts("work"))
-    if starved < STARVED:
+    if starved < (MOST if is_full(facts) else STARVED):
         return None
     why = f"the workers' loops wait {starved:.0%} of the time for a core, all of which are taken"
     return Verdict(Bound.WORKER_CPU, why, ELSEWHERE, machine=True)
@@ -50,7 +53,7 @@ def no_core(facts: Facts) -> Verdict | None:
 
 def worker_cpu(facts: Facts) -> Verdict | None:
     efforts = facts.efforts("work")
-    busy = [effort for effort in efforts if effort.busy >= BUSY or effort.lag >= LAGS]
+    busy = [one for one in efforts if one.busy >= BUSY or (one.lag >= LAGS and one.busy >= MOST)]
     if not busy or len(busy) < len(efforts) / 2:
         return None
     share, late = _mean(one.busy for one in busy), _mean(one.lag for one in busy)

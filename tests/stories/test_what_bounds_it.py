@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANY = 4000
+MANY = 6000
 """More than any worker does before it has told of itself once."""
 
 
