@@ -39,7 +39,8 @@ QUEUE = "rq:queue:catchlight"
 async def crash(ledger: Ledger, clock: Clock) -> None:
     await lease(ledger)
     clock.advance(LEASE)
-    assert (await ledger.sweeping.sweep(10, reclaim=True)).crashed == 1
+    swept = await ledger.sweeping.sweep(10, reclaim=True)
+    assert (swept.crashed, swept.whose) == (1, [(ref(), "w1")])
 
 
 async def test_an_expired_lease_is_a_crash_and_rings_again(ledger: Ledger, clock: Clock) -> None:

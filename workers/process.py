@@ -105,7 +105,8 @@ async def _alone(shop: Workshop, record: PredictionRecord) -> None:
         await _commit(shop, record, failed_round(shop, record, outputs, "its own process could not start"))
         return
     # Asked whatever the code is: a child that has committed holds it no longer.
-    await written(lambda: shop.ledger.predictions.crashed(record.ref, record.token), str(record.ref))
+    if await written(lambda: shop.ledger.predictions.crashed(record.ref, record.token), str(record.ref)):
+        log.warning("prediction.crashed", worker=shop.name, alone=True, exit_code=code)
 
 
 def _crashed_too_often(record: PredictionRecord) -> bool:

@@ -147,6 +147,8 @@ class Sweeper:
         )
         self._swept_at = asked
         await failpoints.reach("sweep.after")
+        for ref, worker in swept.whose:
+            log.warning("prediction.crashed", prediction=str(ref), worker=worker)
         if swept.rung or swept.crashed or swept.redelivered:
             log.info("swept", rung=swept.rung, crashed=swept.crashed, redelivered=swept.redelivered)
         if swept.stepped:

@@ -10,6 +10,8 @@ from service.ledger.connection import reaching
 from service.prediction import Ref
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.ledger.scripts import Scripts
 
 _MARK_LIVES = 14 * 86_400
@@ -25,6 +27,8 @@ class Swept:
     """Deliveries whose next attempt was due."""
     stepped: float
     """Seconds by which the server's clock was set since the last sweep; all due times moved along."""
+    whose: Sequence[tuple[Ref, str]] = ()
+    """What crashed, each with the worker that had it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,10 @@ class Sweeping:
         `elapsed`: seconds since the last sweep, by a clock that cannot be set; None when that is not known.
         """
         since = "" if elapsed is None else f"{elapsed:.3f}"
-        rung, crashed, redelivered, stepped = await self._scripts.run("sweep", limit, int(reclaim), since)
-        return Swept(rung, crashed, redelivered, float(stepped))
+        reply = await self._scripts.run("sweep", limit, int(reclaim), since)
+        rung, crashed, redelivered, stepped, whose = reply
+        died = [(Ref.parse(ref), worker) for ref, worker in zip(whose[::2], whose[1::2], strict=True)]
+        return Swept(rung, crashed, redelivered, float(stepped), died)
 
     async def due_polls(self, limit: int, first: float, growth: float, longest: float) -> list[DuePoll]:
         """Awaited predictions that are due; their next poll is set already, in seconds of growing waits."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from service.simulator.simulator import SimulatorConfig
 from service.telling.waterfall import Kind, waterfall
@@ -11,6 +12,12 @@ from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def lines(house: House, role: str, id_: str) -> list[dict[str, Any]]:
+    """Of what it logged since it was started."""
+    logged = [json.loads(line) for line in house.log(role).splitlines() if line.startswith("{")]
+    return [line for line in logged if line.get("prediction") == f"wavespeed:{id_}"]
 
 
 def test_a_killed_worker_starts_again_and_finishes_with_one_file_and_one_event(tmp_path: Path) -> None:
@@ -31,6 +38,13 @@ def test_a_killed_worker_starts_again_and_finishes_with_one_file_and_one_event(t
         assert len([path for path in files if path.parent.name == id_]) == 2, "the image and its manifest"
         assert not list((tmp_path / "outputs" / ".tmp").glob("*"))
         assert len(house.heard(id_)) == 1
+        said = [(role, line["event"]) for role in ("work", "sweep") for line in lines(house, role, id_)]
+        steps = [
+            ("work", "prediction.committed"),
+            ("work", "delivery.attempted"),
+            ("sweep", "prediction.crashed"),
+        ]
+        assert said == steps, "each lease has one line, whatever its end was"
 
 
 def test_a_worker_asked_to_stop_hands_back_at_once_and_it_is_no_crash(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 -- [5] seconds since the last sweep by a clock that cannot be set, or '' when that is not known.
 -- Expired leases are crashes and go back to work; jobs lost from the queue ring again, and so do those that became urgent
 -- while they waited in it.
--- Returns {rung, crashed, delivered-rings, seconds by which the server's clock was set, as text}.
+-- Returns {rung, crashed, delivered-rings, seconds by which the server's clock was set, as text, what crashed: its
+-- source:id, the worker that had it, and so on}.
 local limit = tonumber(ARGV[3])
 local reclaim = ARGV[4] == '1'
-local rung, crashed, redelivered = 0, 0, 0
+local rung, crashed, redelivered = 0, {}, 0
 
 -- A server's clock that is set moves every due time away from its meaning: leases would all seem to have run out, or
 -- what is due would wait for an hour. So all due times are set along. Set back, those that were written since go too far,
@@ -73,8 +74,9 @@ local function look(ref)
     redis.call('ZADD', K.DUE_WORK, instant(NOW + 1), ref)
   elseif held[1] == 'working' then
     -- Also of one that ran alone: when its parent died too, somebody else killed both.
+    crashed[#crashed + 1] = ref
+    crashed[#crashed + 1] = redis.call('HGET', key, 'worker') or ''
     crash(ref, 'crashes')
-    crashed = crashed + 1
   else
     redis.call('ZREM', K.DUE_WORK, ref)
   end
@@ -118,4 +120,4 @@ each_due(K.DUE_WORK, limit, look)
 each_due(K.DELIVERIES_WAITING, limit, look_at_delivery)
 each_due(K.DELIVERIES_ACTIVE, limit, look_at_active)
 tidy_loss()
-return {rung, crashed, redelivered, instant(by)}
+return {rung, #crashed / 2, redelivered, instant(by), crashed}
