@@ -56,13 +56,17 @@ def bill(target: Path) -> int:
 
 
 def pythons() -> list[str]:
-    """One of each minor version from the oldest that we support."""
+    """One of each minor version from the oldest that we support: those that uv finds, and pyenv's."""
     listed = json.loads(run("uv", "python", "list", "--only-installed", "--output-format", "json"))
     found: dict[tuple[int, int], str] = {}
     for one in listed:
         version = (int(one["version_parts"]["major"]), int(one["version_parts"]["minor"]))
         if one["implementation"] == "cpython" and version >= OLDEST and one.get("path"):
             found.setdefault(version, one["path"])
+    for path in sorted(Path.home().glob(".pyenv/versions/3.*/bin/python")):
+        major, minor, *_ = path.parts[-3].split(".")
+        if (int(major), int(minor)) >= OLDEST:
+            found.setdefault((int(major), int(minor)), str(path))
     return [found[version] for version in sorted(found)]
 
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.cli import simulate
 from service.cli.trigger import receiver_of, scenario_of
 from service.errors import ConfigError, InvalidInput
 from service.ledger import Commit
 from service.prediction import Ref, Stage
 from service.settings import load
 from service.simulator.scenario import Scenario
+from service.simulator.simulator import SimulatorConfig
 from tests.commandline import SOURCE, CommandLine, end, in_ledger, stage
 
 if TYPE_CHECKING:
@@ -149,6 +151,24 @@ def test_simulate_tells_machines_its_address(tmp_path: Path) -> None:
     said = json.loads(out)
     assert said["seed"] == 5
     assert said["url"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("host", "settings"),
+    [
+        ("127.0.0.1", ["CATCHLIGHT_FETCH_HOSTS=127.0.0.1", "CATCHLIGHT_FETCH_PRIVATE=127.0.0.0/8"]),
+        ("10.77.0.3", ["CATCHLIGHT_FETCH_HOSTS=10.77.0.3", "CATCHLIGHT_FETCH_PRIVATE=10.77.0.3/32"]),
+        ("9.9.9.9", ["CATCHLIGHT_FETCH_HOSTS=9.9.9.9"]),
+        ("provider.example", ["CATCHLIGHT_FETCH_HOSTS=provider.example"]),
+    ],
+)
+def test_simulate_names_the_settings_that_let_its_files_pass(
+    host: str, settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulate._say_how(f"http://{host}:8090", SimulatorConfig(secrets=("whsec_ours",)))
+    said = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert [line for line in said if line.startswith("CATCHLIGHT_FETCH_")] == settings
+    assert any("connect --write" in line for line in said)
 
 
 def test_simulate_on_a_taken_port_is_exit_2(cli: CommandLine, provider: str) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from service.cli.table import ROWS
 from service.settings.sources import _IN_FILES, _VARIABLES
+from tests import locks
 from tests.house import ROOT
 
 if TYPE_CHECKING:
@@ -55,13 +56,24 @@ def test_the_dockerfile_is_clean() -> None:
 def test_the_image_is_made_of_what_there_is_pinned_by_hash_and_runs_as_nobody_in_particular() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     copied = [line.split()[1:-1] for line in re.findall(r"^COPY (?!--from).*$", text, re.MULTILINE)]
-    assert [path for paths in copied for path in paths if not (ROOT / path).exists()] == []
+    assert [path for paths in copied for path in paths if not list(ROOT.glob(path))] == []
     kept = set((DEPLOY / "Dockerfile.dockerignore").read_text().splitlines())
     assert {f"!{path}" for paths in copied for path in paths} <= kept
     assert "--require-hashes" in text
     last = text.rpartition("\nFROM ")[2]
     assert re.search(r"^USER \d+:\d+$", last, re.MULTILINE)
     assert 'ENTRYPOINT ["catchlight"]' in last
+
+
+def test_what_an_extra_is_locked_to_is_what_the_rest_is_locked_to() -> None:
+    base = locks.pins(locks.LOCK.read_text())
+    found = sorted(DEPLOY.glob("requirements-*.lock"))
+    assert {path.stem.removeprefix("requirements-") for path in found} == set(locks.extras())
+    for path in found:
+        text = path.read_text()
+        assert {name: pin for name, pin in locks.pins(text).items() if name in base} == base
+        assert len(locks.pins(text)) > len(base)
+        assert "://" not in text
 
 
 def test_compose_fits_its_schema() -> None:

@@ -107,7 +107,7 @@ def test_every_file_that_the_runbook_or_a_message_names_exists() -> None:
     )
     named = re.findall(r"(?<![\w/.-])(?:service|workers|tests|deploy)/[\w/-]+(?:\.\w+)?", told)
     beside = re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(
-        r"\b[a-z]+\.(?:conf|acl|lock)\b", text
+        r"(?<![\w/.-])[a-z]+\.(?:conf|acl|lock)\b", text
     )
     wanted = {ROOT / name for name in named} | {RUNBOOK.parent / name for name in beside}
     assert {ROOT / "service" / "keys.py", ROOT / "deploy" / "redis.conf"} <= wanted, "it finds what is named"

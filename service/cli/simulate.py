@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -17,6 +19,8 @@ from service.simulator.simulator import DEMO_SECRET, SimulatorConfig, random_see
 
 if TYPE_CHECKING:
     from service.simulator.simulator import Simulator
+
+_IPV4 = 4
 
 
 def command(
@@ -68,12 +72,28 @@ async def _simulate(config: SimulatorConfig, host: str, port: int, *, as_json: b
 def _say_how(base_url: str, config: SimulatorConfig) -> None:
     screen.say(f"a simulated provider, seed {config.seed}; to use it:")
     known = DEMO_SECRET in config.secrets
+    host = urlsplit(base_url).hostname or ""
     for setting in (
         f"CATCHLIGHT_PROVIDER_URL={base_url}/api/v3",
         "WAVESPEED_API_KEY=any",
         *([f"CATCHLIGHT_WEBHOOK_SECRETS={DEMO_SECRET}"] if known else []),
-        "CATCHLIGHT_FETCH_HOSTS=127.0.0.1",
-        "CATCHLIGHT_FETCH_PRIVATE=127.0.0.0/8",
+        f"CATCHLIGHT_FETCH_HOSTS={host}",
+        *([f"CATCHLIGHT_FETCH_PRIVATE={private}"] if (private := _network(host)) else []),
     ):
         screen.say(f"  {setting}")
+    if not known:
+        screen.say(
+            "  and CATCHLIGHT_WEBHOOK_SECRETS as it is here: `catchlight connect --write FILE` fetches it"
+        )
     screen.say("ready role=simulate")
+
+
+def _network(host: str) -> str:
+    """What the guard has to let pass for its files; "" where that is a public address, or a name's to say."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return ""
+    if address.is_loopback and address.version == _IPV4:
+        return "127.0.0.0/8"
+    return "" if address.is_global else str(ip_network(address))

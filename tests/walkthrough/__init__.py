@@ -1,0 +1,1 @@
+"""deploy/README.md from an empty machine to two hosts, each command run: `python -m tests.walkthrough`."""
