@@ -9,26 +9,28 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
 from service import embedded, tracing
-from service.ledger import Commit, DeliveryRecord, PredictionRecord
+from service.ledger import Arrival, Commit, DeliveryRecord, PredictionRecord
 from service.ledger.decisions import Ending
-from service.prediction import Ref, Stage, Verdict, Via
+from service.prediction import Reason, Ref, Stage, Step, Verdict, Via
 from service.settings.telemetry import EXPORT_TIMEOUT, Telemetry, telemetry
 from service.tracing import identity, telling
 from service.tracing.span import OFF
 from tests.builders import hook
 from tests.collector import ALL_AT_ONCE, Collector, collecting
-from tests.stories.house import House
+from tests.house import ROOT
 from tests.waiting import wait_until
+from tests.workplace import workplace
+from workers import polling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 THERE = {ENDPOINT: "http://collector:4318"}
@@ -115,7 +117,7 @@ def test_without_the_extra_one_line_says_what_to_install_and_all_goes_on() -> No
         "with tracing.opened('work'): print(tracing.tracer())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=THERE, cwd=Path(__file__).parents[1],
+        [sys.executable, "-c", program], env=THERE, cwd=ROOT,
         capture_output=True, text=True, check=True, timeout=30,
     )  # fmt: skip
     assert done.stdout == "None\n"
@@ -149,6 +151,19 @@ def test_work_hangs_below_what_made_it(collector: Collector, record: PredictionR
         pass
     [span] = collector.spans
     assert span.parent == (f"{parent:016x}" if parent else "")
+
+
+@pytest.mark.anyio
+async def test_what_is_given_up_says_so_and_its_hooks_hang_below(
+    collector: Collector, redis_url: str, tmp_path: Path
+) -> None:
+    async with workplace(redis_url, tmp_path) as place:
+        await place.intake.accept(Arrival(REF, Via.TRACK, Step.TRACKED))
+        with tracing.opened("sweep"):
+            await polling.expire(place.settings, place.ledger, REF, Reason.DEADLINE)
+    expire, event = sorted(collector.spans, key=lambda span: span.start)
+    assert (expire.name, expire.parent, expire.said["catchlight.reason"]) == ("expire", "", "deadline")
+    assert (event.name, event.parent) == ("send prediction.expired", expire.id)
 
 
 def test_a_suspects_own_process_works_below_its_parents_lease(collector: Collector) -> None:
@@ -294,21 +309,18 @@ def test_what_was_said_last_is_sent_at_a_stop(collector: Collector, monkeypatch:
     assert len(collector.spans) == 3
 
 
-def loaded(log: str) -> set[str]:
-    """Modules of traces, of those that a process says it imported."""
-    names = {line.rpartition("|")[2].strip() for line in log.splitlines() if line.startswith("import time:")}
+def loaded(program: str) -> set[str]:
+    """Modules of traces that it loads."""
+    command = [sys.executable, "-X", "importtime", "-c", program]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stderr
+    names = {line.rpartition("|")[2].strip() for line in told.splitlines()}
     assert "redis.asyncio" in names
     return {name for name in names if name.startswith(("opentelemetry", "google.protobuf", "requests"))}
 
 
-def test_without_the_variables_no_role_loads_any_of_it(tmp_path: Path) -> None:
-    """Real roles that say what they import, from their start to a delivery.
-
-    redis-py looks for metrics of OpenTelemetry by itself, wherever they are installed.
-    """
-    alone = [sys.executable, "-X", "importtime", "-c", "import redis.asyncio"]
-    of_redis = loaded(subprocess.run(alone, capture_output=True, text=True, check=True).stderr)
-    with House(tmp_path, variables={"PYTHONPROFILEIMPORTTIME": "1"}) as house:
-        assert house.ended(house.submit("clean"))["stage"] == "done"
-        for role in ("serve", "work", "sweep"):
-            assert loaded(house.log(role)) <= of_redis
+def test_without_the_variables_no_role_loads_any_of_it() -> None:
+    """redis-py looks for metrics of OpenTelemetry by itself, wherever they are installed."""
+    roles = "from service import tracing\nimport workers.roles, service.web.server\n"
+    opened = f"{roles}with tracing.opened('work'): pass"
+    assert loaded(opened) <= loaded("import redis.asyncio")
+    assert "requests" in loaded(f"import os\nos.environ['{ENDPOINT}'] = 'http://127.0.0.1:9'\n{opened}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 
 from service import clock
 from service.simulator import signature
+from service.simulator.load import submit_direct
 from service.simulator.simulator import DEMO_SECRET, SimulatorConfig
 from service.tracing import identity
 from tests import forged
@@ -177,6 +179,48 @@ def test_a_worker_that_dies_loses_its_own_spans_and_not_the_trace(house: House, 
     assert told.one("process catchlight").said["catchlight.attempt"] == 2
     assert told.one("process catchlight").parent == told.one("send catchlight").id
     assert told.one("POST sample").parent == told.one("send prediction.completed").id
+
+
+def test_a_prediction_that_only_the_providers_list_has_begins_with_it(
+    house: House, collector: Collector
+) -> None:
+    inputs = {"prompt": "a fox", "simulate": "clean"}
+    id_ = asyncio.run(submit_direct(house.world.provider, "stories/painter", inputs, None))
+    wait_until(lambda: house.truth(id_)["status"] == "completed", what="it is finished at the provider")
+    command = [sys.executable, "-m", "service.cli", "reconcile", "--since", "1h"]
+    done = forged.run(command, env=house.environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = Told(collector, house.ended(id_))
+    found = told.one("reconcile")
+    assert (found.parent, found.role) == ("", "reconcile")
+    assert told.one("send catchlight").parent == found.id
+
+
+@pytest.mark.parametrize("scenario", ["forged", "duplicate"])
+def test_callbacks_are_spans_when_they_are_genuine_and_send_when_they_are_news(
+    house: House, collector: Collector, scenario: str
+) -> None:
+    id_ = house.ended(house.submit(scenario))["id"]
+
+    def spans() -> list[Span]:
+        return [span for span in collector.of(trace_of(id_)) if span.kind == "server"]
+
+    def taken() -> int:
+        return [one["status"] for one in house.truth(id_)["callbacks"]].count(200)
+
+    wait_until(lambda: len(spans()) == taken(), what="each that was taken is a span")
+    assert {span.said["catchlight.outcome"] for span in spans()} <= {"advanced", "known"}
+    assert len(Told(collector, house.show(id_)).all("send catchlight")) == 1
+
+
+def test_what_a_person_lets_pass_is_told_in_the_same_trace(house: House, collector: Collector) -> None:
+    id_ = house.ended(house.submit("unknown"))["id"]
+    assert house.client.post(f"/api/v1/review/{id_}/0/approve", json={"by": "ada"}).status_code == 202
+    wait_until(lambda: house.heard(id_, "output.released"), what="it is told")
+    told = Told(collector, house.ended(id_))
+    _, review = told.all("process catchlight")
+    assert review.parent == "", "a decision is no span"
+    assert told.one("send output.released").parent in {span.id for span in told.all("commit")}
 
 
 def test_a_delivery_to_a_stream_is_in_the_trace_too(house: House, collector: Collector) -> None:
