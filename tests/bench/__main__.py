@@ -11,7 +11,18 @@ from pathlib import Path
 
 from tests.bench import machine
 
-BENCHES = ("ingest", "work", "end_to_end", "growth", "fetch", "store", "startup", "dashboard", "told")
+BENCHES = (
+    "ingest",
+    "work",
+    "end_to_end",
+    "growth",
+    "fetch",
+    "store",
+    "startup",
+    "dashboard",
+    "told",
+    "cost",
+)
 
 
 def main() -> None:
@@ -32,6 +43,7 @@ def main() -> None:
     where = asked.json or Path(f"{asked.bench}.json")
     found = {
         "machine": machine.described(),
+        "commit": machine.commit(),
         "two cores at once": cores,
         "seconds": round(time.monotonic() - began),
         "reports": [report.as_json() for report in reports],

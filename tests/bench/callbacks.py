@@ -14,16 +14,23 @@ if TYPE_CHECKING:
 MODEL = "wavespeed-ai/flux-dev"
 
 
-def body(id_: str, output: str = "https://d1q70pf5vjeyhc.cloudfront.net/predictions/{id}/1.jpeg") -> bytes:
-    """A completed prediction with one clean output: about 900 bytes, `{id}` in its output's URL filled in."""
+OUTPUT = "https://d1q70pf5vjeyhc.cloudfront.net/predictions/{id}/1.jpeg"
+
+
+def body(id_: str, output: str = OUTPUT, outputs: int = 1) -> bytes:
+    """A completed prediction with one clean output: about 900 bytes, `{id}` in its output's URL filled in.
+
+    Of several outputs each has a URL of its own.
+    """
+    urls = [output.replace("{id}", f"{id_}-{n}" if n else id_) for n in range(outputs)]
     return json.dumps(
         {
             "id": id_,
             "model": MODEL,
             "status": "completed",
             "created_at": "2026-01-02T03:04:05.678Z",
-            "outputs": [output.replace("{id}", id_)],
-            "has_nsfw_contents": [False],
+            "outputs": urls,
+            "has_nsfw_contents": [False] * outputs,
             "error": "",
             "executionTime": 2891,
             "timings": {"inference": 2784},
@@ -45,12 +52,12 @@ def body(id_: str, output: str = "https://d1q70pf5vjeyhc.cloudfront.net/predicti
     ).encode()
 
 
-def requests(ids: Sequence[str], port: int, output: str | None = None) -> list[bytes]:
+def requests(ids: Sequence[str], port: int, output: str = OUTPUT, outputs: int = 1) -> list[bytes]:
     """Whole HTTP requests, head and body."""
     now = time.time()
     whole = []
     for id_ in ids:
-        said = body(id_) if output is None else body(id_, output)
+        said = body(id_, output, outputs)
         head = {
             "host": f"127.0.0.1:{port}",
             "content-type": "application/json",

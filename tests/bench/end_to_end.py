@@ -6,34 +6,25 @@ the machine, as they do behind `up`.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import random
-import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from service import keys
-from service.embedded import free_port
 from tests.bench import callbacks, filling
-from tests.bench.contestants import PYTHON, ours
+from tests.bench.contestants import PYTHON
 from tests.bench.generator import Connection
-from tests.bench.ingest import answers
-from tests.bench.processes import output_of, redis_server, started
+from tests.bench.household import ROLES, SIZE, House, house
+from tests.bench.processes import output_of
 from tests.bench.report import Figures, Report, interleaved
 from tests.waiting import wait_until
-from tests.workplace import HOOK_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from tests.bench.processes import Server
 
-    from tests.bench.processes import Running, Server
-
-SIZE = 100_000
 CONNECTIONS = 64
 PATIENCE = 300.0
 WARM = 100
@@ -41,10 +32,6 @@ STEPS = ("ack ms", "lease ms", "work ms", "hook ms")
 """Medians of the way: answered, taken by the worker, committed, and the hook told."""
 AT_REST = ("p50 ms", "p99 ms", "max ms", *STEPS)
 BURST = ("ack p99 ms", "ack max ms", "acks/s", "drained/s", "all told after s", "told p50 s", "worker busy")
-ROLES = ("serve", "work", "sweep")
-
-Told = dict[str, tuple[float, bool]]
-"""Prediction id → when the hook was told, and whether the file was there by then."""
 
 
 def run(*, quick: bool, rounds: int) -> list[Report]:
@@ -69,68 +56,6 @@ def run(*, quick: bool, rounds: int) -> list[Report]:
         rounds,
     )
     return [rest, burst]
-
-
-@dataclass
-class House:
-    """All of it running, but for the roles that a measurement leaves out."""
-
-    server: Server
-    port: int
-    origin: int
-    notes: Path
-    running: dict[str, Running]
-
-    @property
-    def output(self) -> str:
-        return f"http://127.0.0.1:{self.origin}/{{id}}.png"
-
-    def told(self) -> Told:
-        lines = [line.split() for line in self.notes.read_text().splitlines()]
-        return {id_: (float(at), there == "1") for id_, at, there in lines}
-
-    def busy(self) -> dict[str, float]:
-        """CPU seconds so far."""
-        return {name: one.cpu() for name, one in self.running.items()}
-
-
-@contextlib.contextmanager
-def house(roles: tuple[str, ...], fill: Callable[[Server, int], None] | None = None) -> Iterator[House]:
-    """`fill(server, origin's port)` is called before the roles start."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(redis_server(None))
-        port, origin, hook = free_port(), free_port(), free_port()
-        notes = folder / "told"
-        _listening(stack, origin, "tests.bench.origin", "--bytes", str(SIZE), "--delay", "0")
-        _listening(stack, hook, "tests.bench.hook", "--notes", str(notes))
-        if fill:
-            fill(server, origin)
-        settings = folder / "catchlight.toml"
-        settings.write_text(
-            f'[[hooks]]\nname = "crm"\nurl = "http://127.0.0.1:{hook}/"\nsecret = "{HOOK_SECRET}"\n'
-        )
-        environment = ours(server.url, str(folder), PORT=str(port), CONFIG=str(settings), RECONCILE_EVERY="0")
-        running = {"Redis": server.running}
-        for role in roles:
-            package = "service.cli" if role == "serve" else "workers"
-            running[role] = stack.enter_context(started([PYTHON, "-m", package, role], environment, None))
-        for role in roles:
-            _ready(running[role], role)
-        yield House(server, port, origin, notes, running)
-
-
-def _listening(stack: contextlib.ExitStack, port: int, module: str, *arguments: str) -> None:
-    command = [PYTHON, "-m", module, "--port", str(port), *arguments]
-    stack.enter_context(started(command, {}, None, lambda: answers(port)))
-
-
-def _ready(running: Running, role: str) -> None:
-    def said() -> bool:
-        running.check()
-        return f"ready role={role}" in running.said()
-
-    wait_until(said, timeout=60)
 
 
 def _at_rest(count: int, number: int, *, every: float | None) -> Figures:

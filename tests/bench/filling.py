@@ -41,6 +41,18 @@ def ours(url: str, said: Sequence[bytes]) -> None:
     asyncio.run(fill())
 
 
+def awaited(url: str, ids: Sequence[str]) -> None:
+    """Predictions of which only the id is known, with a poll that is due."""
+    known = [Arrival(Ref(wavespeed.SOURCE, id_), Via.TRACK, Step.TRACKED, due_in=0) for id_ in ids]
+
+    async def fill() -> None:
+        ledger = Ledger(url, RETENTION)
+        await Intake(ledger).accept_all(known)
+        await ledger.aclose()
+
+    asyncio.run(fill())
+
+
 def arrival(body: bytes) -> Arrival:
     report = wavespeed.report(json.loads(body))
     ref = Ref(wavespeed.SOURCE, report.id)

@@ -100,10 +100,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--prefix", default="bench")
-    parser.add_argument("--output")
+    parser.add_argument("--output", default=callbacks.OUTPUT)
+    parser.add_argument("--outputs", type=int, default=1)
     asked = parser.parse_args()
     ids = [f"{asked.prefix}{n:07d}" for n in range(asked.count)]
-    requests = callbacks.requests(ids, asked.port, asked.output)
+    requests = callbacks.requests(ids, asked.port, asked.output, asked.outputs)
     json.dump(send_all(requests, asked.port, asked.connections), sys.stdout)
 
 

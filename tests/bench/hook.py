@@ -2,8 +2,8 @@
 
 `python -m tests.bench.hook --port 9001 --notes FILE`
 
-A line per event: the prediction's id, the instant on the clock that all processes share, and 1 when every
-file that the event names stood where it says.
+A line per event: the prediction's id, the instant on the clock that all processes share, 1 when every file
+that the event names stood where it says, and the bytes of the request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tests.bench.kept_alive import KeptAlive
+from tests.bench.kept_alive import KeptAlive, length
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -31,19 +31,14 @@ class Told(KeptAlive):
     def data_received(self, data: bytes) -> None:
         self.heard += data
         head, found, body = self.heard.partition(b"\r\n\r\n")
-        if not found or len(body) < _length(head):
+        if not found or len(body) < length(head):
             return
-        at = time.time()
+        at, size = time.time(), len(self.heard)
         self.heard = b""
         event = json.loads(body)["data"]
         stored = all(_stands(output["uri"]) for output in event["outputs"])
-        self._notes.write(f"{event['id']} {at:.6f} {stored:d}\n")
+        self._notes.write(f"{event['id']} {at:.6f} {stored:d} {size}\n")
         self.transport.write(ANSWER)
-
-
-def _length(head: bytes) -> int:
-    lowered = head.lower()
-    return int(lowered.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
 
 
 def _stands(uri: str) -> bool:

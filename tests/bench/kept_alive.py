@@ -16,3 +16,9 @@ class KeptAlive(asyncio.Protocol):
             raise TypeError("not a stream")
         self.transport = transport
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def length(head: bytes) -> int:
+    """Of the body behind it."""
+    _, found, rest = head.lower().partition(b"content-length:")
+    return int(rest.split(b"\r\n", 1)[0]) if found else 0

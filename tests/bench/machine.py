@@ -22,6 +22,12 @@ def described() -> str:
     return f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
 
 
+def commit() -> str:
+    """Of what is measured; "" where it is no checkout."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def two_cores() -> float:
     """How much two cores do at once, against the better of them alone: 2 where they share nothing."""
     alone = max(_turns(core)[0] for core in (0, 1))

@@ -58,6 +58,10 @@ class Running:
         top = psutil.Process(self._process.pid)
         return sum(one.memory_info().rss for one in [top, *top.children(recursive=True)])
 
+    def stop(self) -> None:
+        """Before its block ends."""
+        _end(self._process)
+
     def said(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]
 

@@ -53,6 +53,9 @@ class Report:
             if self.ratio_of:
                 row.append("" if name == first else _times(self.ratio(first, name, self.ratio_of)))
             table.add_row(name, *row)
+        self._print(table)
+
+    def _print(self, table: Table) -> None:
         console = Console(width=180 if not sys.stdout.isatty() else None)
         console.print(table)
         for line in self.notes:
@@ -73,6 +76,24 @@ class Report:
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(self.as_json(), indent=2) + "\n")
+
+
+class Sheet(Report):
+    """With so many figures that each has a row."""
+
+    def show(self) -> None:
+        table = Table(title=self.title, title_justify="left")
+        table.add_column("", no_wrap=True)
+        for name in self.rounds:
+            table.add_column(name, justify="right")
+        for figure in self.figures:
+            found = ([one[figure] for one in rounds if figure in one] for rounds in self.rounds.values())
+            table.add_row(figure, *map(_spread, found))
+        if self.ratio_of:
+            first, *others = self.rounds
+            ratios = (_times(self.ratio(name, first, self.ratio_of)) for name in others)
+            table.add_row(f"times {first} ({self.ratio_of})", "", *ratios)
+        self._print(table)
 
 
 def interleaved(report: Report, contestants: Mapping[str, Callable[[int], Figures]], rounds: int) -> None:
