@@ -25,7 +25,7 @@ SHORTENED = (
 """Said wherever results are shown."""
 _LISTENS = "Server is ready to receive web requests"
 _CONFIG = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}}
 rule_files: [rules.yml]
 scrape_configs:
   - job_name: catchlight
