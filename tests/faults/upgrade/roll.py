@@ -16,10 +16,14 @@ from tests.faults.processes import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from service.simulator.truth import Sent
     from tests.faults.upgrade.versions import Version
+
+    Front = Callable[[Path, Sequence[int]], AbstractContextManager[str]]
+    """A folder of its own, and the ports of the receivers, to its URL."""
 
 PLACES = ("sweep", "work-1", "work-2", "serve-1", "serve-2")
 """In the order of the runbook: receivers last. Each stops before the next one starts, which has its port, and
@@ -138,6 +142,7 @@ def roll(
     rate: float,
     between: int,
     places: Sequence[str] = PLACES,
+    front: Front = fronts.nginx,
 ) -> Summary:
     """From the first version to each of the others in turn, `between` predictions after each replacement.
 
@@ -147,8 +152,8 @@ def roll(
     ports = [embedded.free_port(), embedded.free_port()]
     (folder / "front").mkdir(parents=True)
     with (
-        fronts.nginx(folder / "front", ports) as front,
-        Rolling(folder / "run", first, places, front, ports) as family,
+        front(folder / "front", ports) as url,
+        Rolling(folder / "run", first, places, url, ports) as family,
     ):
         load = Load(family, Chance(folder.name), _FOR_EVER, rate)
         try:
