@@ -75,7 +75,7 @@ def install(folder: Path) -> tuple[Path, str]:
     """Where the users stand now, and the password of `catchlight`: by the runbook's own commands."""
     users = folder / "users.acl"
     users.write_text(USERS.read_text())
-    steps = next(block for block in blocks(RUNBOOK.read_text()) if "sha256sum" in block)
+    (steps,) = (block for block in blocks(RUNBOOK.read_text()) if 'echo "CATCHLIGHT_REDIS_URL=' in block)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", steps.replace("/etc/redis", str(folder))],
         capture_output=True,
