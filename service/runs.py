@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from service import clock
 from service.errors import Conflict, InvalidInput
 from service.late_log import LateLog
+from service.ledger.deliveries import anew
 from service.ledger.query import parse, parse_deliveries
 from service.ledger.runs import Kind, Left, Order, Turn
 from service.prediction import TERMINAL, Ref, Stage
@@ -151,6 +152,8 @@ async def _replay(
     if new_id:
         deliveries = await ledger.reading.deliveries_by_id(ids)
         await ledger.deliveries.send_anew(ref, deliveries, occasion, turn)
+        for id_, kind in {anew(ref, one, occasion): one.event for one in deliveries}.items():
+            telling.sent(id_, kind)
     else:
         await ledger.deliveries.send_again(ids, turn, str(ref))
 

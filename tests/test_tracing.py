@@ -186,10 +186,21 @@ def tracing_of_a_child() -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize("text", ["1", "", "no hexadecimal!", "00f067aa0ba902b7x"])
-def test_a_mark_of_a_replay_that_is_no_span_is_none(text: str) -> None:
-    assert PredictionRecord.load({"redeliver": text}).replay_span == 0
-    assert PredictionRecord.load({"redeliver": "00f067aa0ba902b7"}).replay_span == 0xF067AA0BA902B7
+@pytest.mark.parametrize(
+    ("text", "span", "anew"),
+    [
+        ("1", 0, False),
+        ("1n", 0, True),
+        ("", 0, False),
+        ("not hexadecimal!", 0, False),
+        ("00f067aa0ba902b7x", 0, False),
+        ("00f067aa0ba902b7", 0xF067AA0BA902B7, False),
+        ("00f067aa0ba902b7n", 0xF067AA0BA902B7, True),
+    ],
+)
+def test_the_mark_of_a_replay_may_be_a_span(text: str, span: int, anew: bool) -> None:
+    record = PredictionRecord.load({"redeliver": text})
+    assert (record.replay_span, record.tells_anew) == (span, anew)
 
 
 def test_a_span_tells_no_query_no_password_and_of_an_error_its_class_alone(collector: Collector) -> None:

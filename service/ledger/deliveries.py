@@ -32,6 +32,11 @@ OVER = "over"
 """What a script says of a member that has had its turn in a run."""
 
 
+def anew(ref: Ref, told: DeliveryRecord, occasion: str) -> str:
+    """The id of its event when that is told once more, and not as the same."""
+    return event_id(ref.source, ref.id, told.event, f"{told.event_id}/{occasion}")
+
+
 class Deliveries:
     def __init__(self, scripts: Scripts, retention: float) -> None:
         self._scripts = scripts
@@ -131,7 +136,7 @@ class Deliveries:
         """
         new = []
         for one in deliveries:
-            id_ = event_id(ref.source, ref.id, one.event, f"{one.event_id}/{occasion}")
+            id_ = anew(ref, one, occasion)
             new.append({"from": one.id, "event_id": id_, "id": delivery_id(id_, one.hook)})
         arguments = (str(ref), turn.run, turn.number, json.dumps(new))
         while (answer := await self._scripts.run("anew", *arguments)) == "compact":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SPAN_DIGITS = 16
+_ANEW = "n"
 
 PUBLIC_OUTPUT = (
     "index",
@@ -92,6 +93,8 @@ class PredictionRecord:
     """Only while a review is being carried out."""
     replay_span: int = 0
     """Of the replay that it is under, when that has a trace."""
+    tells_anew: bool = False
+    """That replay gives its events new ids."""
     prune: Mapping[str, Any] = field(default_factory=dict)
     """`held`, `rejected` or `payload` → seconds, only while what is older is to be deleted."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -155,7 +158,8 @@ class PredictionRecord:
             outputs=read("outputs", _objects, ()),
             reviews=read("reviews", decisions.reviews, {}),
             was=read("was", decisions.ending, None),
-            replay_span=_span(fields.get("redeliver", "")),
+            replay_span=_span(fields.get("redeliver", "").removesuffix(_ANEW)),
+            tells_anew=fields.get("redeliver", "").endswith(_ANEW),
             prune=read("prune", _object, {}),
             metadata=read("metadata", _object, {}),
             error=fields.get("error") or None,

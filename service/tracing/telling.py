@@ -142,13 +142,18 @@ def told(record: PredictionRecord, events: Iterable[Event]) -> None:
 
     A replay that tells the same again has said so: its deliveries hang where those before them do.
     """
-    if (tracer := tracing.tracer()) is None or record.replaying:
-        return
-    for event in events:
-        if event.hooks:
-            said: Attributes = {**_SEND, "catchlight.event": event.kind, "messaging.message.id": event.id}
-            with tracer.child(f"send {event.kind}", "producer", said, own=identity.of_event(event.id)):
-                pass
+    if not record.replaying or record.tells_anew:
+        for event in events:
+            if event.hooks:
+                sent(event.id, event.kind)
+
+
+def sent(event_id: str, kind: str) -> None:
+    """An event that was never told before."""
+    if (tracer := tracing.tracer()) is not None:
+        said: Attributes = {**_SEND, "catchlight.event": kind, "messaging.message.id": event_id}
+        with tracer.child(f"send {kind}", "producer", said, own=identity.of_event(event_id)):
+            pass
 
 
 def delivering(delivery: DeliveryRecord, hook: Hook) -> Span:

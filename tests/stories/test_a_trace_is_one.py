@@ -147,25 +147,29 @@ def test_a_completion_that_a_poll_found_begins_with_the_poll(house: House, colle
     assert told.all("POST /webhooks/wavespeed") == []
 
 
-@pytest.mark.parametrize("by", ["serve", "command"])
+@pytest.mark.parametrize("step", ["fetch", "fetch --new-id", "deliver", "deliver --new-id"])
 def test_a_replay_is_a_beginning_of_its_own_in_the_same_trace(
-    house: House, collector: Collector, by: str
+    house: House, collector: Collector, step: str
 ) -> None:
     id_ = house.ended(house.submit("clean"))["id"]
-    if by == "serve":
-        asked = house.client.post(f"/api/v1/predictions/{id_}/replay", json={"from": "fetch"})
+    if step == "fetch":
+        asked = house.client.post(f"/api/v1/predictions/{id_}/replay", json={"from": step})
         assert asked.status_code == 202
     else:
-        command = [sys.executable, "-m", "service.cli", "replay", id_, "--from", "fetch"]
+        command = [sys.executable, "-m", "service.cli", "replay", id_, "--from", *step.split()]
         assert forged.run(command, env=house.environment, timeout=60).returncode == 0
     wait_until(lambda: len(house.heard(id_)) == 2, what="it is told again")
-    wait_until(lambda: len([one for one in collector.of(trace_of(id_)) if one.name == "POST sample"]) == 2)
+    wait_until(lambda: [one.name for one in collector.of(trace_of(id_))].count("POST sample") == 2)
     told = Told(collector, house.ended(id_))
+
     replay = told.one("replay")
-    assert replay.role == by
-    _, again = told.all("process catchlight")
-    assert again.parent == replay.id
-    assert {span.parent for span in told.all("POST sample")} == {told.one("send prediction.completed").id}
+    assert (replay.parent, replay.role) == ("", "serve" if step == "fetch" else "command")
+    first, *again = told.all("process catchlight")
+    assert [span.parent for span in again] == ([replay.id] if "fetch" in step else [])
+    events = told.all("send prediction.completed")
+    assert [span.parent for span in told.all("POST sample")] == [events[0].id, events[-1].id]
+    assert len(events) == (2 if "--new-id" in step else 1)
+    assert first.parent == told.one("send catchlight").id
 
 
 def test_a_worker_that_dies_loses_its_own_spans_and_not_the_trace(house: House, collector: Collector) -> None:

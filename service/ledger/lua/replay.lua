@@ -19,7 +19,7 @@ end
 if record[3] then return 'compact' end
 turn_over(run, ref, 'done')
 note(ref, 'replayed', 'from fetch' .. (ARGV[6] == '1' and ', with new event ids' or ''))
-redis.call('HSET', key, 'redeliver', ARGV[7] ~= '' and ARGV[7] or 1)
+redis.call('HSET', key, 'redeliver', (ARGV[7] ~= '' and ARGV[7] or '1') .. (ARGV[6] == '1' and 'n' or ''))
 -- The occasion of its events (`service/events.py`): what is told now is told for the first time.
 if ARGV[6] == '1' then redis.call('HINCRBY', key, 'generation', 1) end
 if verdict then
