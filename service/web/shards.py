@@ -22,7 +22,7 @@ from starlette.routing import Mount, Route, Router
 
 from service.errors import Conflict, LedgerDown, NotFound
 from service.operator import DEFAULT_SOURCE
-from service.web import body, origins, tokens
+from service.web import body, cookies, tokens
 from service.web.access import Access, Guarded, wants_page
 from service.web.app import Assembled, assembled
 from service.web.headers import Headed
@@ -179,14 +179,7 @@ class Shards:
         """The same page, whose address then no longer says whose: whoever goes on from it stays there."""
         others = [(key, value) for key, value in request.query_params.multi_items() if key != "shard"]
         answer = RedirectResponse(request.url.path + (f"?{urlencode(others)}" if others else ""), 303)
-        answer.set_cookie(
-            COOKIE,
-            name,
-            max_age=_COOKIE_LIVES,
-            secure=origins.over_https(request.scope, request.headers),
-            httponly=True,
-            samesite="strict",
-        )
+        cookies.give(answer, request, COOKIE, name, lives=_COOKIE_LIVES)
         return answer
 
     async def _scaling(self, request: Request) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from service import clock
-from service.web import body, origins, schemas, sessions
+from service.web import body, cookies, schemas, sessions
 from service.web.access import SIGN_IN, Guarded
 from service.web.dashboard import forms
 from service.web.dashboard.look import THEME, THEMES
@@ -80,7 +80,7 @@ class SignIn:
         answer = RedirectResponse(_goal(given), 303)
         wanted = given.get("theme", "")
         if wanted in THEMES:
-            answer.set_cookie(THEME, wanted, max_age=_THEME_LIVES, httponly=True, samesite="strict")
+            cookies.give(answer, request, THEME, wanted, lives=_THEME_LIVES)
         else:
             answer.delete_cookie(THEME, httponly=True, samesite="strict")
         return answer
@@ -105,14 +105,7 @@ class SignIn:
 
 
 def _with_cookie(answer: Response, request: Request, value: str, lives: int) -> Response:
-    answer.set_cookie(
-        sessions.COOKIE,
-        value,
-        max_age=lives,
-        secure=origins.over_https(request.scope, request.headers),
-        httponly=True,
-        samesite="strict",
-    )
+    cookies.give(answer, request, sessions.COOKIE, value, lives=lives)
     return answer
 
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from service import clock
-from service.web import origins
+from service.web import cookies
 from service.web.dashboard.assets import Assets
 from service.web.dashboard.filters import FILTERS
 from service.web.tokens import Role
@@ -106,14 +106,8 @@ class Look:
         """After a form's work: to a page of ours (a path), which shows once what was `said`."""
         answer = RedirectResponse(to, 303)
         if said:
-            answer.set_cookie(
-                _SAID,
-                urlsafe_b64encode(said[:_SAID_MOST].encode()).decode(),
-                max_age=_SAID_LIVES,
-                secure=origins.over_https(request.scope, request.headers),
-                httponly=True,
-                samesite="strict",
-            )
+            told = urlsafe_b64encode(said[:_SAID_MOST].encode()).decode()
+            cookies.give(answer, request, _SAID, told, lives=_SAID_LIVES)
         return answer
 
 

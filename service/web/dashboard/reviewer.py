@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from service.errors import InvalidInput
 from service.reviewing import Reviewer
-from service.web import origins
+from service.web import cookies
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,11 +45,4 @@ def keep_name(request: Request, answer: Response, name: str) -> None:
 
 
 def _keep(request: Request, answer: Response, cookie: str, value: str) -> None:
-    answer.set_cookie(
-        cookie,
-        value,
-        max_age=_A_YEAR,
-        secure=origins.over_https(request.scope, request.headers),
-        httponly=True,
-        samesite="strict",
-    )
+    cookies.give(answer, request, cookie, value, lives=_A_YEAR)

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from service.errors import InvalidInput
 from service.prediction import Ref
-from service.web import origins
+from service.web import cookies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,11 +55,5 @@ def offered(request: Request) -> dict[str, Any] | None:
 def keep(request: Request, answer: Response, decided: Sequence[Place]) -> None:
     """Whoever leaves the review and comes back may still take it back; none to take back forgets it."""
     value = quote(" ".join(path(one) for one in decided))
-    answer.set_cookie(
-        LAST,
-        value if len(value) <= _COOKIE_MOST else "",
-        max_age=_OFFERED if decided else 0,
-        secure=origins.over_https(request.scope, request.headers),
-        httponly=True,
-        samesite="strict",
-    )
+    kept = value if len(value) <= _COOKIE_MOST else ""
+    cookies.give(answer, request, LAST, kept, lives=_OFFERED if decided else 0)
