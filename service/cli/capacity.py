@@ -126,7 +126,7 @@ def _process(one: Alive) -> dict[str, Any]:
         and {
             "over_seconds": effort.seconds,
             "counted_over_seconds": effort.counted,
-            "busy": effort.busy,
+            "busy": round(effort.busy, 4),
             "cpu": effort.cpu,
             "loop": effort.loop,
             "starved": effort.starved,
