@@ -98,9 +98,9 @@ def test_what_another_version_tells_is_nothing_and_no_error(text: str | None) ->
 
 
 async def test_a_beat_carries_it_and_one_of_an_older_version_none(ledger: Ledger) -> None:
-    await ledger.roles.beat("work", "new", said=Said(3, effort=SOME, wrote_in=0.0123))
+    await ledger.roles.beat("work", "new", said=Said(3, effort=SOME, wrote_in=0.0123, place="s3://b"))
     await ledger.roles.beat("work", "old")
-    await ledger.redis.hdel(f"{keys.ROLE}work:old", "effort", "wrote_in")
+    await ledger.redis.hdel(f"{keys.ROLE}work:old", "effort", "wrote_in", "place")
     new, old = await ledger.roles.alive()
-    assert new.said == Said(3, effort=SOME, wrote_in=0.0123)
-    assert (old.said.effort, old.said.wrote_in) == (None, None)
+    assert new.said == Said(3, effort=SOME, wrote_in=0.0123, place="s3://b")
+    assert (old.said.effort, old.said.wrote_in, old.said.place) == (None, None, "")

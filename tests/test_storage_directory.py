@@ -287,3 +287,18 @@ def test_files_in_flight_need_no_more_threads_than_given(root: Path) -> None:
 
     asyncio.run(story())
     assert len(files(root)) == 10
+
+
+@pytest.mark.anyio
+async def test_all_who_see_a_directory_name_it_alike_and_no_other_one_so(tmp_path: Path) -> None:
+    """Also when they ask first at the same moment; the name outlives a tidying and is no file of ours."""
+    roots = [tmp_path / "a"] * 4 + [tmp_path / "b"]
+    stores = [DirectoryStore(root, setting="SETTING", threads=2) for root in roots]
+    first, *same, other = await asyncio.gather(*(store.place() for store in stores))
+    assert set(same) == {first} != {other}
+    await stores[0].tidy()
+    assert await stores[1].place() == first
+    assert [path.name for path in (tmp_path / "a").rglob("*") if path.is_file()] == [".PLACE"]
+    assert [key async for key in stores[0].manifests()] == []
+    for store in stores:
+        await store.aclose()

@@ -29,6 +29,7 @@ EVERYBODY = [Alive(role, "i", NOW) for role in ROLES]
 IDLE: dict[str, Any] = {"backlog": 0, "awaited": 0, "oldest_due_seconds": 0.0}
 WELL = Facts(NOW, EVERYBODY, stages={}, scaling=IDLE, tally={})
 SHORT = Alive("work", "w1", NOW, NOW, Said(0, "no room: 0 bytes of the disk are free; nothing is fetched"))
+HERE, THERE = (Alive("work", f"w-{place}", NOW, NOW, Said(0, place=place)) for place in ("here", "there"))
 HALF = Server(used=50, most=100)
 
 
@@ -54,6 +55,10 @@ def test_a_missing_role_fails_only_while_work_waits(role: str, waits: dict[str, 
     others = [one for one in EVERYBODY if one.role != role]
     (problem,) = judge(replace(WELL, roles=others, scaling=IDLE | waits))
     assert (problem.state, problem.fix) == (state, f"catchlight {role}")
+
+
+def test_workers_that_share_a_place_or_do_not_tell_are_nothing_to_speak_of() -> None:
+    assert judge(replace(WELL, roles=[*EVERYBODY, HERE, replace(HERE, instance="w-2")])) == []
 
 
 WARNINGS = {
@@ -89,6 +94,7 @@ WARNINGS = {
         "catchlight reconcile --since 24h",
     ),
     "storage": (replace(WELL, roles=[*EVERYBODY, SHORT]), "catchlight doctor"),
+    "storage.apart": (replace(WELL, roles=[*EVERYBODY, HERE, THERE]), "catchlight config show"),
 }
 
 

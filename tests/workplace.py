@@ -25,6 +25,7 @@ from service.simulator.plot import PLAIN_MODEL
 from service.simulator.run import serving
 from service.simulator.simulator import Simulator, SimulatorConfig
 from service.simulator.sink import Outage, Sink
+from service.storage import layout
 from tests.forged import Forged
 from workers import deliver, process, workshop
 
@@ -85,9 +86,10 @@ class Workplace:
         return self.folder / "outputs"
 
     def files(self) -> list[str]:
-        """Everything that stands in the storage, manifests apart; `held/…` when it is held."""
+        """Every output that stands in the storage; `held/…` when it is held."""
         found = (path for path in self.outputs.rglob("*") if path.is_file())
-        return sorted(str(path.relative_to(self.outputs)) for path in found if path.name != "manifest.json")
+        others = {"manifest.json", layout.PLACE}
+        return sorted(str(path.relative_to(self.outputs)) for path in found if path.name not in others)
 
     def manifest(self, ref: Ref, *, held: bool = False) -> dict[str, Any] | None:
         pattern = f"{'held/' if held else ''}{PLAIN_MODEL.replace('/', '_')}/*/*/*/{ref.id}/manifest.json"

@@ -57,7 +57,7 @@ async def _work(settings: Settings) -> None:
     stopping = _on_signals(settings.grace, *_STOPS)
     async with workshop.opened(settings, workshop.instance_name()) as shop:
         await shop.ledger.agree()
-        await _find_out(shop)
+        place = await _find_out(shop)
         await shop.vault.tidy()
         worker = await _registered(settings, shop.name, stopping)
         if worker is None:
@@ -72,7 +72,9 @@ async def _work(settings: Settings) -> None:
             shop.ledger.roles.keep_beating(
                 "work",
                 shop.name,
-                lambda: Said(loop.running, shop.room.trouble, settings.concurrency, shop.room.free),
+                lambda: Said(
+                    loop.running, shop.room.trouble, settings.concurrency, shop.room.free, place=place
+                ),
                 shop.meter,
             )
         )
@@ -93,13 +95,15 @@ def _places(loop: Loop, most: int) -> dict[str, float]:
     return {"in_flight": loop.running, "full": loop.running >= most}
 
 
-async def _find_out(shop: Workshop) -> None:
-    """A storage that cannot be written is found out now, not at the first prediction."""
+async def _find_out(shop: Workshop) -> str:
+    """A storage that cannot be written is found out now, not at the first prediction. Which one it is."""
     try:
         await shop.vault.check()
+        return await shop.vault.place()
     except StorageFullError as error:
         # It may have room again, and meanwhile there are deliveries to make.
         log.warning("storage.full", error=str(error))
+        return ""
 
 
 async def _declare_policy(shop: Workshop) -> None:

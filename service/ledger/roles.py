@@ -29,7 +29,7 @@ _NAMED_FOR = 86_400.0
 """Seconds after its last beat that a killed role's name is kept: no two clocks are so far apart."""
 CLOCKS_APART = 30.0
 """Seconds between a process' clock and the server's, above which we warn: a signature may be 300 s old."""
-_TOLD = ("beat_at", "since", "in_flight", "trouble", "slots", "free_bytes", "effort", "wrote_in")
+_TOLD = ("beat_at", "since", "in_flight", "trouble", "slots", "free_bytes", "effort", "wrote_in", "place")
 _TROUBLE_MOST = 300
 _SYNCHRONISE = "synchronise the clocks (NTP): genuine callbacks look stale, and hooks refuse our events"
 
@@ -50,6 +50,8 @@ class Said:
     """In the last minute; None of a version that does not tell, and at the very beginning."""
     wrote_in: float | None = None
     """Seconds that its last beat took: one write of Redis, with its way to the disk."""
+    place: str = ""
+    """Where it stores, in a word that all have who share it; "" of a version that does not tell."""
 
 
 SILENT = Said()
@@ -107,6 +109,7 @@ class Roles:
             "since": "" if since is None else f"{since:.3f}",
             "trouble": said.trouble[:_TROUBLE_MOST],
             "effort": said.effort.text() if said.effort else "",
+            "place": said.place,
             "wrote_in": "" if said.wrote_in is None else f"{said.wrote_in:.4f}",
         } | {
             name: "" if number is None else str(number)
@@ -147,8 +150,8 @@ class Roles:
 
 def _named(name: str, told: Sequence[str | None]) -> Alive:
     role, _, instance = name.partition(":")
-    beat_at, since, in_flight, trouble, slots, free, effort, wrote_in = told
+    beat_at, since, in_flight, trouble, slots, free, effort, wrote_in, place = told
     numbers = [int(number) if number else None for number in (in_flight, slots, free)]
     took = float(wrote_in) if wrote_in else None
-    said = Said(numbers[0], trouble or "", numbers[1], numbers[2], read(effort), took)
+    said = Said(numbers[0], trouble or "", numbers[1], numbers[2], read(effort), took, place or "")
     return Alive(role, instance, float(beat_at or 0), float(since) if since else None, said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from service.errors import NotFound
 from service.storage import disk
-from service.storage.layout import MANIFEST, TEMPORARY, checked
+from service.storage.layout import MANIFEST, PLACE, TEMPORARY, checked
 from service.storage.store import (
     BATCH,
     Kept,
@@ -119,6 +120,16 @@ class DirectoryStore:
         except StorageError as error:
             raise type(error)(f"{self._setting}: {error}") from error
 
+    async def place(self) -> str:
+        """What the first that asked drew: a path does not tell whether two machines see one directory."""
+        try:
+            return (await self.read(PLACE)).decode("ascii", "replace")
+        except NotFound:
+            drawn = await self.keep(PLACE, _once(secrets.token_hex(8).encode()))
+        if drawn.conflict:
+            await self.delete(drawn.key)
+        return (await self.read(PLACE)).decode("ascii", "replace")
+
     async def disk(self) -> disk.Disk:
         return await self._run("look at", TEMPORARY, disk.look_at, self._tree.root)
 
@@ -143,6 +154,10 @@ class DirectoryStore:
         except OSError as error:
             kind = StorageFullError if error.errno in _FULL else StorageError
             raise kind(f"cannot {verb} {self._tree.root / key}: {_reason(error)}.") from error
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 def _some(walk: Iterator[str]) -> list[str]:

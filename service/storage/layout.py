@@ -11,6 +11,9 @@ MANIFEST = "manifest.json"
 TEMPORARY = ".tmp"
 """The one folder, at a store's root, in which unfinished files may stand."""
 
+PLACE = ".PLACE"
+"""A file at a directory's root that tells it from every other: no slug has a capital."""
+
 HELD = "held"
 
 DERIVED = "derived"

@@ -153,6 +153,9 @@ class ObjectStore:
     async def disk(self) -> None:
         """A bucket has no end that we could come near."""
 
+    async def place(self) -> str:
+        return self._url
+
     async def tidy(self) -> int:
         with self._naming("tidy", TEMPORARY):
             found = [meta async for page in self._bucket.list(prefix=TEMPORARY) for meta in page]

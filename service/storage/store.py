@@ -89,6 +89,9 @@ class Store(Protocol):
     async def check(self) -> None:
         """StorageError, naming the setting, unless everything above works here now."""
 
+    async def place(self) -> str:
+        """What tells this place from others: the same to all who share it."""
+
     async def disk(self) -> Disk | None:
         """The file system that it stands on; None when it stands on none."""
 

@@ -115,6 +115,10 @@ class Vault:
         for store in self._stores:
             await store.check()
 
+    async def place(self) -> str:
+        """Of what is not held."""
+        return await self._main.place()
+
     async def disk(self, *, held: bool) -> Disk | None:
         return await (self._held if held else self._main).disk()
 

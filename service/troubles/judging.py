@@ -12,8 +12,9 @@ from service.telling.spans import span
 from service.troubles.trouble import Button, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from service.ledger.roles import Alive
     from service.troubles.facts import Facts
 
 ROLES = {"serve": "receiver", "work": "worker", "sweep": "sweeper"}
@@ -96,6 +97,19 @@ def _of_storage(facts: Facts) -> Iterator[Trouble]:
         of = "" if len(workers) == 1 else f" (says {len(troubled)} of {len(workers)} workers)"
         detail = f"{troubled[0].said.trouble}{of}"
         yield Trouble("storage", state, detail, "catchlight doctor", Button("See the workers", "/workers"))
+    if places := _apart(workers):
+        detail = (
+            f"the workers store in {len(places)} places ({', '.join(places)}), none of which has all files: "
+            "give all of them one bucket, or one directory that all machines mount"
+        )
+        button = Button("See the workers", "/workers")
+        yield Trouble("storage.apart", State.WARN, detail, "catchlight config show", button)
+
+
+def _apart(workers: Sequence[Alive]) -> list[str]:
+    """A worker of each place where some store; none when they share one."""
+    firsts = {one.said.place: one.instance for one in reversed(workers) if one.said.place}
+    return sorted(firsts.values()) if len(firsts) > 1 else []
 
 
 def _of_fetches(facts: Facts) -> Iterator[Trouble]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 64
 ABOUT_TO_BEGIN = 4
-_NOT_FILES = {".lock"}
+_NOT_FILES = {".lock", ".PLACE"}
 
 
 def truth(history: History, simulator: Simulator, poison: set[str]) -> None:
