@@ -27,6 +27,8 @@ RATE = 4.0
 """Predictions per second, until the drill is over."""
 _FOR_EVER = 100_000
 _MIX = {Scenario.CLEAN: 8, Scenario.MULTI: 1, Scenario.FLAGGED: 1, Scenario.DUPLICATE: 1}
+_OF_THE_SYSTEM = ("aclfile ", "dir ")
+"""Lines of redis.conf that name places which only the system's own Redis may enter."""
 _ROLES = {"serve", "work", "sweep"}
 
 
@@ -45,7 +47,7 @@ class OnRedis(Family):
         folder.mkdir()
         shipped = (ROOT / "deploy" / "redis.conf").read_text().splitlines()
         conf = folder / "redis.conf"
-        conf.write_text("\n".join(line for line in shipped if not line.startswith("aclfile ")))
+        conf.write_text("\n".join(line for line in shipped if not line.startswith(_OF_THE_SYSTEM)))
         return ["redis-server", str(conf), "--port", str(port), "--dir", str(folder), "--logfile", "log"]
 
 
