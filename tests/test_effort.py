@@ -12,9 +12,12 @@ from service import keys
 from service.effort import Effort, Meter
 from service.effort.told import read
 from service.ledger.roles import Said
-from tests.workplace import until
+from service.simulator.scenario import Scenario
+from tests.workplace import shop_of, until, workplace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from service.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -104,3 +107,25 @@ async def test_a_beat_carries_it_and_one_of_an_older_version_none(ledger: Ledger
     new, old = await ledger.roles.alive()
     assert new.said == Said(3, effort=SOME, wrote_in=0.0123, place="s3://b")
     assert (old.said.effort, old.said.wrote_in, old.said.place) == (None, None, "")
+
+
+async def test_a_worker_tells_what_it_has_done_and_who_was_sent_back(redis_url: str, tmp_path: Path) -> None:
+    """Of a good output, one that is cut short, and a hook that is told twice a second."""
+    async with workplace(redis_url, tmp_path) as first:
+        paced = {"sink": {"url": first.hook_url, "rate": 2}}
+        async with workplace(redis_url, tmp_path, hooks=paced) as place, shop_of(place) as shop:
+            looking = asyncio.create_task(shop.meter.keep_looking())
+            await asyncio.sleep(0)
+            refs = [await place.complete(place.payload(Scenario.CLEAN)) for _ in range(4)]
+            refs.append(await place.complete(place.payload(Scenario.TRUNCATED)))
+            ended = [await place.worked(shop, ref) for ref in refs]
+            await asyncio.gather(*(place.delivered(shop, ref) for ref in refs))
+            effort = shop.meter.told()
+            looking.cancel()
+    assert effort is not None
+    stored = sum(output["bytes"] for one in ended for output in one["outputs"])
+    done = {name: round(amount * effort.counted) for name, amount in effort.rates.items()}
+    sent_back = done.pop("turned_by_rate:sink")
+    assert done == {"predictions": 5, "outputs": 5, "bytes": stored, "fetches_failed": 1, "attempts": 5}
+    assert sent_back > 0
+    assert effort.mean("bytes_most") == shop.settings.fetch_in_flight

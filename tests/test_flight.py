@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -290,3 +291,26 @@ def _check(flight: Flight, downloads: Sequence[Download], per_host: int, *, sett
         for host in hosts:
             sizes = [one.place._size for one in under_way if one.place and one.host == host.name]
             assert host.bytes == sum(sizes)
+
+
+async def test_what_is_told_of_it_says_who_waits_for_bytes_and_who_for_his_host() -> None:
+    flight = Flight(8 * MIB, PER_HOST)
+    downloads, _ = await begun(flight, "aaaaab", MIB)
+    assert flight.waiting_for() == (0, 2)
+    assert flight.levels()["downloads"] == 4
+    assert (flight.levels()["bytes"], flight.levels()["bytes_most"]) == (4 * MIB, 8 * MIB)
+    more, _ = await begun(flight, "cc", 4 * MIB)
+    assert flight.waiting_for() == (3, 0), "by then it is the bytes that all of them wait for"
+    await ended(*downloads, *more)
+    assert (flight.waiting_for(), flight.levels()["bytes"]) == ((0, 0), 0)
+
+
+async def test_an_origin_is_waited_for_only_while_it_is() -> None:
+    flight = Flight(8 * MIB, PER_HOST)
+    with flight.place() as place:
+        await place.take("a")
+        assert flight.asking == 0
+        with suppress(OSError), place.asking():
+            assert flight.levels()["origin"] == 1
+            raise OSError
+        assert flight.asking == 0

@@ -118,3 +118,12 @@ def test_a_hook_that_asks_for_time_is_not_probed_before_it() -> None:
     gate.leave(now + PROBE, 0.1, failed=True, asked=300)
     assert gate.enter(now + PROBE + 299) > 0
     assert gate.enter(now + PROBE + 300) == 0
+
+
+def test_it_says_whether_attempts_under_way_or_the_rate_turn_one_away() -> None:
+    gate = Gate(4, 1.0, PROBE)
+    assert gate.enter(0.0) == 0
+    assert gate.enter(0.1) > 0
+    assert not gate.crowded, "it was the rate"
+    assert [gate.enter(now) for now in (10.0, 20.0)] == [0, 0]
+    assert gate.crowded
