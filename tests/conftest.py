@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 # CPython 3.11 cannot parse in two threads at once (gh-106905); hypothesis would load this in mid-test, while
@@ -22,6 +23,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Of the fault suites; they stand here, as pytest reads options only from the uppermost conftest."""
     parser.addoption("--faults", choices=("short", "long"), default="short", help="size of the fault suites")
     parser.addoption("--seed", type=int, default=1, help="what the faults' chance begins with")
+
+
+def pytest_configure() -> None:
+    """Nothing that is collected goes before the end, and looking through it again and again costs seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
