@@ -99,6 +99,12 @@ def test_attempts_count_per_event_and_the_first_ones_meet_the_outage(tmp_path: P
     assert all(line["verified"] for line in sink.seen)
 
 
+def test_each_event_may_meet_an_outage_of_its_own(tmp_path: Path) -> None:
+    with Sink([SECRET], tmp_path / "hooks.jsonl", Outage(of_each=1)) as sink:
+        statuses = [sink.take(BODY, signed(event=event)) for event in ("a", "a", "b", "b")]
+    assert statuses == [503, 200, 503, 200]
+
+
 @pytest.mark.parametrize(
     ("outage", "attempts", "elapsed", "down"),
     [
@@ -108,9 +114,11 @@ def test_attempts_count_per_event_and_the_first_ones_meet_the_outage(tmp_path: P
         (Outage(begins=2, ends=5), 9, 1.9, False),
         (Outage(begins=2, ends=5), 9, 2.0, True),
         (Outage(begins=2, ends=5), 9, 5.0, False),
+        (Outage(of_each=10), 9, 0.0, True),
+        (Outage(of_each=9), 9, 0.0, False),
     ],
 )
 def test_an_outage_covers_the_first_attempts_and_a_window(
     outage: Outage, attempts: int, elapsed: float, down: bool
 ) -> None:
-    assert outage.covers(attempts, elapsed) is down
+    assert outage.covers(attempts, elapsed, attempts) is down

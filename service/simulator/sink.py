@@ -26,15 +26,16 @@ _SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Down for the first attempts, and for a while (seconds since the hook opened)."""
+    """Down for the first attempts, in all or of each event; and for a while, in seconds since it opened."""
 
     first: int = 0
+    of_each: int = 0
     begins: float = 0.0
     ends: float = 0.0
 
-    def covers(self, attempts: int, elapsed: float) -> bool:
-        """`attempts` that came before this one, of any event."""
-        return attempts < self.first or self.begins <= elapsed < self.ends
+    def covers(self, attempts: int, elapsed: float, of_this: int) -> bool:
+        """`attempts` that came before this one, of any event, and `of_this` one."""
+        return attempts < self.first or of_this < self.of_each or self.begins <= elapsed < self.ends
 
 
 class Sink:
@@ -67,7 +68,8 @@ class Sink:
         """The HTTP status of the answer: 401 unverified, 503 during the outage, else 200."""
         now = clock.now()
         verified = self._verified(body, headers)
-        down = self._outage.covers(len(self.seen), now - self._opened)
+        of_this = self._attempts[headers.get("webhook-id", "")]
+        down = self._outage.covers(len(self.seen), now - self._opened, of_this)
         status = 401 if not verified else 503 if down else 200
         self._write(now, body, headers, verified, status)
         return status

@@ -78,7 +78,7 @@ class World:
             self.provider, self.simulator = await stack.enter_async_context(running(self._config))
             self.sink = stack.enter_context(Sink([HOOK_SECRET], self._folder / "hooks.jsonl"))
             self.flaky_sink = stack.enter_context(
-                Sink([HOOK_SECRET], self._folder / "flaky.jsonl", Outage(first=3))
+                Sink([HOOK_SECRET], self._folder / "flaky.jsonl", Outage(of_each=3))
             )
             self.hook = await stack.enter_async_context(serving(self.sink.app()))
             self.flaky_hook = await stack.enter_async_context(serving(self.flaky_sink.app()))
