@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -215,13 +217,25 @@ async def test_a_page_stays_on_the_shard_that_was_chosen(server: Served) -> None
     first = await server.client.get("/predictions", headers=PAGE)
     assert "shown_b" not in first.text
     chosen = await server.client.get("/predictions?shard=b&query=stage%3Aaccepted", headers=PAGE)
-    assert (chosen.status_code, chosen.headers["location"]) == (303, "/predictions?query=stage%3Aaccepted")
+    goal = chosen.url.join(chosen.headers["location"])
+    assert (chosen.status_code, str(goal)) == (303, f"{server.url}/predictions?query=stage%3Aaccepted")
     assert server.client.cookies[COOKIE] == "b"
-    page = await server.client.get(chosen.headers["location"], headers=PAGE)
+    page = await server.client.get(goal, headers=PAGE)
     assert "shown_b" in page.text
     assert '<a href="/?shard=b" aria-current="true">b</a>' in page.text
     server.client.cookies.set(COOKIE, "one that is gone")
     assert (await server.client.get("/predictions", headers=PAGE)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["//other.example/", "//other.example", "/%5Cother.example/", "/a//b:c"])
+async def test_to_choose_a_shard_leads_to_no_other_site(server: Served, path: str) -> None:
+    answer = await server.raw(
+        f"GET {path}?shard=b HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode(),
+        b"Accept: text/html\r\nConnection: close\r\n\r\n",
+    )
+    (location,) = re.findall(rb"\nlocation: (\S+)", answer)
+    assert location.startswith(b"./"), "whatever a browser makes of it, it stays here"
+    assert urljoin(f"{server.url}{path}", location.decode()).startswith(f"{server.url}/")
 
 
 async def test_nobody_learns_without_a_token_what_any_shard_has(redis_url: str, second: OwnRedis) -> None:

@@ -178,7 +178,9 @@ class Shards:
     def _chosen(request: Request, name: str) -> Response:
         """The same page, whose address then no longer says whose: whoever goes on from it stays there."""
         others = [(key, value) for key, value in request.query_params.multi_items() if key != "shard"]
-        answer = RedirectResponse(request.url.path + (f"?{urlencode(others)}" if others else ""), 303)
+        # Relative: `//host/` as an absolute path would be another site's address.
+        page = request.scope["raw_path"].rpartition(b"/")[2].decode("latin-1")
+        answer = RedirectResponse(f"./{page}" + (f"?{urlencode(others)}" if others else ""), 303)
         cookies.give(answer, request, COOKIE, name, lives=_COOKIE_LIVES)
         return answer
 
