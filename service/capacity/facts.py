@@ -6,16 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from service.effort import NOTHING
-from service.ledger.server import UNKNOWN, Server
+from service.ledger.server import ADMIT_BELOW, UNKNOWN, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from service.effort import Effort
     from service.ledger.roles import Alive
-
-TAKEN_UP_TO = 0.8
-"""Of Redis' memory: above that share nothing new is taken (`ledger/lua/prelude.lua`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +111,10 @@ class Facts:
         each, most = self.redis.bytes_each, self.server.most
         if each is None or not most or not self.rates.arriving:
             return None
-        if self.rates.arriving * self.retention * each <= most * TAKEN_UP_TO:
+        if self.rates.arriving * self.retention * each <= most * ADMIT_BELOW:
             # By then as many go as come.
             return None
-        return max(0.0, most * TAKEN_UP_TO - self.server.used) / (self.rates.arriving * each)
+        return max(0.0, most * ADMIT_BELOW - self.server.used) / (self.rates.arriving * each)
 
     @property
     def disk_free(self) -> int | None:

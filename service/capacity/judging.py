@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.capacity import jobs
-from service.capacity.facts import TAKEN_UP_TO
 from service.capacity.verdict import ELSEWHERE, Bound, Verdict
+from service.ledger.server import ADMIT_BELOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,9 +63,9 @@ def _shares(facts: Facts) -> Mapping[str, float]:
 
 
 def _memory(facts: Facts) -> Verdict | None:
-    if facts.server.share <= TAKEN_UP_TO:
+    if facts.server.share <= ADMIT_BELOW:
         return None
-    why = f"{facts.server.share:.0%} of Redis' memory are used: above {TAKEN_UP_TO:.0%} nothing new is taken"
+    why = f"{facts.server.share:.0%} of Redis' memory are used: above {ADMIT_BELOW:.0%} nothing new is taken"
     step = "give Redis more memory, or keep less: catchlight prune --dry-run, CATCHLIGHT_RETENTION"
     return Verdict(Bound.REDIS_MEMORY, why, step)
 

@@ -12,6 +12,7 @@ from service.errors import ConfigError, LedgerDown
 from service.ledger import durability, reaching
 from service.ledger.durability import Finding, State
 from service.ledger.roles import CLOCKS_APART
+from service.ledger.server import ADMIT_BELOW
 from service.telling.spans import span
 from service.troubles import ROLES
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 OLDEST = (6, 2)
-FULL_AT = 0.8
 PROBE_TTL = 60
 
 
@@ -79,7 +79,7 @@ def memory(info: dict[str, Any]) -> Finding:
     if not most:
         return Finding("redis.memory", State.OK, f"{used >> 20} MiB used, no limit set")
     detail = f"{used / most:.0%} of {most >> 20} MiB used"
-    if used <= FULL_AT * most:
+    if used <= ADMIT_BELOW * most:
         return Finding("redis.memory", State.OK, detail)
     return Finding("redis.memory", State.WARN, detail, "raise maxmemory, or shorten CATCHLIGHT_RETENTION")
 

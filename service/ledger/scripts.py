@@ -9,6 +9,7 @@ from service import clock, keys, queues
 from service.errors import LedgerDown
 from service.ledger import schema
 from service.ledger.connection import reaching
+from service.ledger.server import ADMIT_BELOW
 from service.ledger.together import Together
 
 if TYPE_CHECKING:
@@ -70,6 +71,6 @@ def sources(urgent_within: float = URGENT_WITHIN) -> dict[str, str]:
     """Script name → its whole source; `urgent_within` as the ledger has it."""
     folder = resources.files("service.ledger") / "lua"
     files = {entry.name.removesuffix(".lua"): entry.read_text("utf-8") for entry in folder.iterdir()}
-    urgent = f"local URGENT_WITHIN = {urgent_within:.0f}\n"
-    prelude = urgent + keys.lua() + queues.lua() + files.pop("prelude")
+    shares = f"local URGENT_WITHIN, ADMIT_BELOW = {urgent_within:.0f}, {ADMIT_BELOW}\n"
+    prelude = shares + keys.lua() + queues.lua() + files.pop("prelude")
     return {name: prelude + body for name, body in files.items()}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from service.ledger.connection import Redis
     from service.ledger.durability import Finding
 
+ADMIT_BELOW = 0.8
+"""Of its memory: above that share nothing new is taken, and the rest is for working off what is here."""
 _SECTIONS = ("server", "memory", "persistence", "replication")
 
 

@@ -8,6 +8,7 @@ from service import clock, comparing
 from service.hooks.standing import State as HookState
 from service.ledger.durability import State
 from service.ledger.roles import CLOCKS_APART
+from service.ledger.server import ADMIT_BELOW
 from service.telling.spans import span
 from service.troubles.trouble import Button, Trouble
 
@@ -24,7 +25,7 @@ LATE_AFTER = 30.0
 FAILING_AFTER = 60.0
 """Seconds for which a hook fails before that is more than a hiccup: the first two retries may have passed."""
 FETCHES_FAILED = 10
-FULL_AT, FILLING_AT = 0.8, 0.65
+FILLING_AT = 0.65
 """Of Redis' memory: where nothing new is taken any more (`ledger/lua/prelude.lua`), and a while before."""
 _COMPARED_LATE = 3
 """Times the interval of reconciling, and at least a quarter of an hour."""
@@ -65,11 +66,11 @@ def _of_redis(facts: Facts) -> Iterator[Trouble]:
     if server.unwritten:
         detail = f"Redis cannot write {server.unwritten}: callbacks are answered 503 until its disk has room"
         yield Trouble("redis.write", State.FAIL, detail, "catchlight doctor")
-    if server.share > FULL_AT:
-        detail = f"{server.share:.0%} of Redis' memory are used: above {FULL_AT:.0%} nothing new is taken"
+    if server.share > ADMIT_BELOW:
+        detail = f"{server.share:.0%} of Redis' memory are used: above {ADMIT_BELOW:.0%} nothing new is taken"
         yield Trouble("redis.memory", State.FAIL, detail, "catchlight prune --dry-run")
     elif server.share > FILLING_AT:
-        detail = f"{server.share:.0%} of Redis' memory are used; above {FULL_AT:.0%} nothing new is taken"
+        detail = f"{server.share:.0%} of Redis' memory are used; above {ADMIT_BELOW:.0%} nothing new is taken"
         yield Trouble("redis.memory", State.WARN, detail, "catchlight prune --dry-run")
     if abs(server.ahead) > CLOCKS_APART:
         word = "ahead of" if server.ahead > 0 else "behind"

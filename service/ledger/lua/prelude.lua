@@ -53,8 +53,6 @@ local function note(ref, step, detail, at) write_lines(ref, line(step, detail, a
 
 local function count(name, n) redis.call('HINCRBY', K.TALLY, name, n or 1) end
 
--- Above this share of `maxmemory` nothing new is taken: the rest is for working off what is here.
-local ADMIT_BELOW = 0.8
 local FULL = 'FULL no new work above ' .. ADMIT_BELOW * 100 .. ' % of maxmemory'
 
 local crowded
