@@ -55,15 +55,13 @@ def _of_all(shards: Sequence[Settings], over: float, minutes: int, *, as_json: b
     """One after the other; exit code 4 at the end when the Redis of one is away."""
     told: dict[str, Any] = {}
     away = False
-    for one in shards:
+    for one, facts in sharded.looks(shards, lambda one: _facts(one, over, minutes)):
         if not as_json:
             screen.line(f"shard {one.shard}")
-        try:
-            facts = asyncio.run(_facts(one, over, minutes))
-        except LedgerDown as error:
-            away, told[str(one.shard)] = True, {"error": str(error)}
+        if isinstance(facts, LedgerDown):
+            away, told[str(one.shard)] = True, {"error": str(facts)}
             if not as_json:
-                screen.heading("unhealthy", str(error), no_color=one.no_color)
+                screen.heading("unhealthy", str(facts), no_color=one.no_color)
         else:
             told[str(one.shard)] = _public(facts, capacity.judge(facts))
             if not as_json:

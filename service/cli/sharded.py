@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from service.errors import Conflict, LedgerDown, NotFound
 from service.ledger import Ledger
-from service.operator import DEFAULT_SOURCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
     from service.prediction import Ref
     from service.settings import Settings
+
+T = TypeVar("T")
 
 
 def undecided(settings: Settings) -> bool:
@@ -23,15 +27,27 @@ def each(settings: Settings) -> list[Settings]:
     return [settings.of_shard(one.name) for one in settings.shards] if undecided(settings) else [settings]
 
 
+def looks(
+    shards: Sequence[Settings], look: Callable[[Settings], Coroutine[Any, Any, T]]
+) -> Iterator[tuple[Settings, T | LedgerDown]]:
+    """At one after the other: a shard whose Redis is away does not hide the next."""
+    for one in shards:
+        found: T | LedgerDown
+        try:
+            found = asyncio.run(look(one))
+        except LedgerDown as error:
+            found = error
+        yield one, found
+
+
 def labelled(settings: Settings, check: str) -> str:
     """Whose finding it is: `redis.write` of the shard b is `b.redis.write`."""
     return f"{settings.shard}.{check}" if settings.shard else check
 
 
-def at_home_of(settings: Settings, source: str | None) -> Settings:
+def at_home_of(settings: Settings, source: str) -> Settings:
     """Those of the shard of a source. Raises InvalidInput for a source that nobody has declared."""
-    account = settings.account(source or DEFAULT_SOURCE)
-    home = settings.home_of(account.name) if undecided(settings) else None
+    home = settings.home_of(settings.account(source).name) if undecided(settings) else None
     return settings.of_shard(home) if home else settings
 
 

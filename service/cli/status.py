@@ -50,33 +50,33 @@ def _of_one(settings: Settings, *, as_json: bool) -> bool:
         if as_json:
             screen.data(_away(error))
         raise
+    said = _judged(facts, settings, as_json=as_json)
+    if as_json:
+        screen.data(said)
+    return bool(said["healthy"])
+
+
+def _judged(facts: Facts, settings: Settings, *, as_json: bool) -> dict[str, Any]:
+    """Shown here, unless it is for a program."""
     problems = troubles.judge(facts)
     healthy = troubles.healthy(problems)
-    if as_json:
-        screen.data(public(facts, problems, healthy=healthy))
-    else:
+    if not as_json:
         _show(facts, problems, healthy=healthy, no_color=settings.no_color)
-    return healthy
+    return public(facts, problems, healthy=healthy)
 
 
 def _of_all(shards: Sequence[Settings], *, as_json: bool) -> bool:
-    """One screen after the other; a shard whose Redis is away does not hide the next."""
+    """One screen after the other."""
     told: dict[str, dict[str, Any]] = {}
-    for one in shards:
-        name = one.shard or ""
+    for one, facts in sharded.looks(shards, _facts):
         if not as_json:
-            screen.line(f"shard {name}")
-        try:
-            facts = asyncio.run(_facts(one))
-        except LedgerDown as error:
-            told[name] = _away(error)
+            screen.line(f"shard {one.shard}")
+        if isinstance(facts, LedgerDown):
+            told[str(one.shard)] = _away(facts)
             if not as_json:
-                screen.heading("unhealthy", str(error), no_color=one.no_color)
+                screen.heading("unhealthy", str(facts), no_color=one.no_color)
         else:
-            problems = troubles.judge(facts)
-            told[name] = public(facts, problems, healthy=troubles.healthy(problems))
-            if not as_json:
-                _show(facts, problems, healthy=told[name]["healthy"], no_color=one.no_color)
+            told[str(one.shard)] = _judged(facts, one, as_json=as_json)
         if not as_json:
             screen.line("")
     healthy = all(one["healthy"] for one in told.values())
